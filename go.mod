@@ -1,0 +1,3 @@
+module github.com/fatkit/fatkit
+
+go 1.25.0
