@@ -1,0 +1,73 @@
+# The targets of fatkit. `make help` lists them.
+
+GO       ?= go
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+FUZZTIME ?= 10s
+# What `make long` runs.
+LONGFUZZ ?= 60s
+
+export CGO_ENABLED ?= 0
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/fatkit, one static binary
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/fatkit ./cmd/fatkit
+
+.PHONY: test
+test: setup lint cross race fuzz guest ## everything CI runs: installs the tools of the interop tests, lint, cross builds, tests with the race detector, short fuzzing, guests
+
+.PHONY: setup
+setup: ## install the Debian packages that the interop tests use, where missing and permitted
+	./test/setup.sh
+
+.PHONY: unit
+unit: ## the tests alone, without the race detector
+	$(GO) test ./...
+
+.PHONY: race
+race: ## the tests with the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
+
+.PHONY: lint
+lint: ## gofmt, vet, the import table and the size rules
+	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) test ./internal/lint
+
+.PHONY: cross
+cross: ## compile for the other systems
+	GOOS=darwin GOARCH=arm64 $(GO) build ./...
+	GOOS=windows GOARCH=amd64 $(GO) build ./...
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (default 10s)
+	./test/fuzz.sh $(FUZZTIME)
+
+.PHONY: interop
+interop: ## the tests against fsck.fat, mtools, qemu-img, libnbd and fio alone
+	$(GO) test -count=1 ./test/interop/...
+
+.PHONY: guest
+guest: ## a firmware and a Linux kernel under emulation read and boot our disks
+	$(GO) test -count=1 -timeout 15m ./test/guest/...
+
+.PHONY: bench
+bench: build ## the speed rows, with the peers beside them in one run
+	$(GO) run ./test/bench
+
+.PHONY: long
+long: setup lint cross race ## the full counts: long fuzzing, the big trees, every guest
+	./test/fuzz.sh $(LONGFUZZ)
+	FATKIT_LONG=1 $(GO) test -count=1 -timeout 60m ./...
+
+.PHONY: man
+man: ## write the manual pages anew
+	$(GO) run ./cmd/fatkit docs man docs/man
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin
