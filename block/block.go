@@ -3,20 +3,25 @@
 //
 // A [Device] is the smallest disk. What a device can do better than the
 // obvious way it says by implementing an optional interface ([Zeroer],
-// [Discarder], [FUAWriter], [Extenter], [Segmenter], [CachedReader],
-// [Limiter]); a consumer never asks for that interface but calls the package
-// function of the same purpose ([WriteZeroes], [Discard], [WriteAtFUA],
-// [AppendExtents], [AppendSegments], [ReadAtCached], [LimitsOf]), which falls
-// back safely. [errors.ErrUnsupported] from a capability means "nothing
-// changed, use the fallback".
+// [Discarder], [FUAWriter], [Extenter], [Segmenter], [FileWriter],
+// [CachedReader], [Limiter]); a consumer never asks for that interface but
+// calls the package function of the same purpose ([WriteZeroes], [Discard],
+// [WriteAtFUA], [AppendExtents], [AppendSegments], [WriteFile],
+// [ReadAtCached], [LimitsOf]), which falls back safely. [errors.ErrUnsupported]
+// from a capability means "nothing changed, use the fallback".
 //
 // A wrapper of a device implements every capability by calling these
 // functions. It never embeds a Device and never unwraps one, because a promoted
 // method would bypass the wrapper.
 //
-// The sub-packages hold devices (file, mem), copying between devices (copy),
-// a conformance suite that every device must pass (blocktest) and an
-// error-injecting wrapper (fault).
+// [Section] is a window of a device, such as a partition. [Cursor] is a device
+// as an io.ReadWriteSeeker. [Extents] walks what a device knows of its bytes.
+// [Gate], [SyncGroup] and [ClipRead] are the parts that most devices are built
+// from.
+//
+// The sub-packages hold devices (file, mem, overlay), copying between devices
+// (copy), a conformance suite that every device must pass (blocktest), an
+// error-injecting wrapper (fault) and a simulator of power cuts (crash).
 package block
 
 import "io"
@@ -25,10 +30,15 @@ import "io"
 // overlapping concurrent writes land in an unspecified order.
 //
 // ReadAt and WriteAt follow io.ReaderAt and io.WriterAt: they transfer len(p)
-// bytes or return an error, and a range that reaches past Size is refused as a
-// whole: a read or a write that starts before the end and crosses it returns
-// the bytes up to the end with io.EOF (read) or changes nothing and returns
-// diskerr.ErrOutOfRange (write). After Close every method returns fs.ErrClosed.
+// bytes or return an error. At the end of the device they differ. A read that
+// reaches past it returns the bytes before it with io.EOF; one that stops
+// exactly there returns nil, and so does an empty read there. A write that
+// reaches past the end changes nothing and returns diskerr.ErrOutOfRange, as
+// does anything at a negative offset. [ClipRead] and [CheckRange] implement
+// this.
+//
+// After Close every method but Size returns fs.ErrClosed, also Close itself.
+// Segments handed out before stay valid until they are released.
 type Device interface {
 	io.ReaderAt
 	io.WriterAt

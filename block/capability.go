@@ -3,6 +3,7 @@ package block
 import (
 	"errors"
 	"io"
+	"os"
 
 	"github.com/fatkit/fatkit/diskerr"
 )
@@ -52,6 +53,24 @@ type CachedReader interface {
 	ReadAtCached(p []byte, off int64) (int, error)
 }
 
+// FileWriter is a device that takes a range of an open host file into itself
+// without passing the bytes through the caller's memory: by sharing blocks or
+// by a copy inside the kernel.
+//
+// WriteFile writes the n bytes of f at srcOff to the device at off, and is a
+// write in every other respect. It uses no file position. A source that turns
+// out to be shorter is io.ErrUnexpectedEOF. On errors.ErrUnsupported nothing
+// counts as written; bytes of the range may have changed to those of f.
+type FileWriter interface {
+	WriteFile(off int64, f *os.File, srcOff, n int64) error
+}
+
+// Resizer is a device whose size can change. Bytes that growth adds read as
+// zeroes. No other call may be under way on bytes that shrinking cuts off.
+type Resizer interface {
+	Resize(sizeBytes int64) error
+}
+
 // Limiter is a device that describes itself.
 type Limiter interface {
 	Limits() Limits
@@ -72,6 +91,21 @@ func CheckRange(off, n, size int64) error {
 	return nil
 }
 
+// ClipRead returns the part of p that a read at off can fill on a device of
+// size bytes, and the error to return once it is filled: nil, or io.EOF when
+// p reaches past the end. A negative offset is diskerr.ErrOutOfRange.
+func ClipRead(p []byte, off, size int64) ([]byte, error) {
+	switch {
+	case off < 0:
+		return nil, diskerr.ErrOutOfRange
+	case off > size, off == size && len(p) > 0:
+		return nil, io.EOF
+	case int64(len(p)) > size-off:
+		return p[:size-off], io.EOF
+	}
+	return p, nil
+}
+
 // WriteZeroes makes [off, off+n) of d read as zeroes. Where d is no [Zeroer]
 // it writes zeroes, or returns errors.ErrUnsupported for FastOnly.
 func WriteZeroes(d Device, off, n int64, f ZeroFlags) error {
@@ -86,8 +120,9 @@ func WriteZeroes(d Device, off, n int64, f ZeroFlags) error {
 	if f&FastOnly != 0 {
 		return errors.ErrUnsupported
 	}
+	step := maxStep(d, int64(len(zeroes)))
 	for n > 0 {
-		m, err := d.WriteAt(zeroes[:min(n, int64(len(zeroes)))], off)
+		m, err := d.WriteAt(zeroes[:min(n, step)], off)
 		if err != nil {
 			return err
 		}
@@ -149,8 +184,9 @@ func AppendSegments(d Device, dst []Segment, off, n int64) ([]Segment, error) {
 	if err := CheckRange(off, n, d.Size()); err != nil {
 		return dst, err
 	}
+	step := maxStep(d, maxPooled)
 	for n > 0 {
-		buf := getBuffer(min(n, maxPooled))
+		buf := getBuffer(min(n, step))
 		m, err := d.ReadAt(buf.bytes, off)
 		if err == io.EOF && m == len(buf.bytes) {
 			err = nil
@@ -166,6 +202,44 @@ func AppendSegments(d Device, dst []Segment, off, n int64) ([]Segment, error) {
 		off, n = off+int64(m), n-int64(m)
 	}
 	return dst, nil
+}
+
+// WriteFile writes n bytes of the open host file f, from srcOff, to d at off.
+// Where d is no [FileWriter] it reads them into pooled memory and writes that.
+// A file that turns out to be shorter is io.ErrUnexpectedEOF.
+func WriteFile(d Device, off int64, f *os.File, srcOff, n int64) error {
+	if x, ok := d.(FileWriter); ok {
+		if err := x.WriteFile(off, f, srcOff, n); !errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
+	}
+	if err := CheckRange(off, n, d.Size()); err != nil || n == 0 {
+		return err
+	}
+	step := maxStep(d, maxPooled)
+	buf := getBuffer(min(n, step))
+	defer buf.Release()
+	for n > 0 {
+		p := buf.bytes[:min(n, step)]
+		if m, err := f.ReadAt(p, srcOff); m < len(p) {
+			return noEOF(err)
+		}
+		if _, err := d.WriteAt(p, off); err != nil {
+			return err
+		}
+		m := int64(len(p))
+		off, srcOff, n = off+m, srcOff+m, n-m
+	}
+	return nil
+}
+
+// maxStep returns the most bytes, at most limit, that one call to d should
+// move.
+func maxStep(d Device, limit int64) int64 {
+	if m := int64(LimitsOf(d).MaxTransfer); m > 0 {
+		return min(m, limit)
+	}
+	return limit
 }
 
 // ReadAtCached reads p from off if d can do so without waiting, and returns
