@@ -1,0 +1,2 @@
+@echo -off
+echo Hello from a directory that fatkit serves as a disk.
