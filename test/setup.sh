@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that the interoperability and guest tests use,
+# where they are missing and this user may install them. Otherwise it says
+# which tests are left out, and where CI is set it fails.
+set -euo pipefail
+
+# program package what-it-judges
+judges='
+fsck.fat dosfstools FAT-volumes-by-fsck.fat
+mkfs.fat dosfstools control-images,bench
+mcopy mtools files-read-back-by-mtools
+nbdinfo libnbd-bin NBD-by-libnbd
+nbdcopy libnbd-bin NBD-by-libnbd,bench
+nbdkit nbdkit bench
+fio fio NBD-by-fio,bench
+qemu-img qemu-utils images-by-qemu-img
+sfdisk fdisk MBR-by-sfdisk
+sgdisk gdisk GPT-by-sgdisk
+qemu-system-x86_64 qemu-system-x86 guests
+busybox busybox-static Linux-guest
+cc gcc race-detector
+'
+PATH="$PATH:/usr/sbin:/sbin"
+
+missing() { # prints the packages that are missing, one a line, once each
+	while read -r program package _; do
+		[ -z "$program" ] || command -v "$program" >/dev/null || echo "$package"
+	done <<<"$judges" | sort -u
+	[ -e /usr/share/OVMF/OVMF_CODE_4M.fd ] || [ -e /usr/share/OVMF/OVMF_CODE.fd ] || echo ovmf
+	# The race detector is linked by gcc against the C library's headers.
+	[ -e /usr/include/stdlib.h ] || echo libc6-dev
+}
+
+report() { # says what the missing programs leave out
+	while read -r program package what; do
+		[ -z "$program" ] || command -v "$program" >/dev/null || echo "  left out without $package ($program): $what"
+	done <<<"$judges"
+	[ -e /usr/share/OVMF/OVMF_CODE_4M.fd ] || [ -e /usr/share/OVMF/OVMF_CODE.fd ] || echo "  left out without ovmf: firmware-boot"
+}
+
+install() { # installs the packages given, as root or through sudo without a password
+	local sudo=()
+	if [ "$(id -u)" != 0 ]; then
+		command -v sudo >/dev/null && sudo -n true 2>/dev/null || return 1
+		sudo=(sudo -n)
+	fi
+	command -v apt-get >/dev/null || return 1
+	"${sudo[@]}" apt-get -q update || return 1
+	"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends "$@" || return 1
+}
+
+mapfile -t packages < <(missing)
+if [ "${#packages[@]}" = 0 ]; then
+	echo "setup: every judge is installed"
+	exit 0
+fi
+echo "setup: missing: ${packages[*]}"
+install "${packages[@]}" || echo "setup: cannot install them here; as root: apt-get install ${packages[*]}"
+mapfile -t packages < <(missing)
+if [ "${#packages[@]}" = 0 ]; then
+	exit 0
+fi
+report
+[ -z "${CI:-}" ] || { echo "setup: CI is set, so a missing judge is a failure"; exit 1; }
