@@ -1,0 +1,323 @@
+package vfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+)
+
+// LinkPolicy says what [Copy] does with a symbolic link.
+type LinkPolicy uint8
+
+const (
+	// FollowLinks copies what the link leads to.
+	FollowLinks LinkPolicy = iota
+	// SkipLinks leaves links out.
+	SkipLinks
+	// KeepLinks makes a link in the target.
+	KeepLinks
+)
+
+// CopyOptions tune [Copy]. The zero value copies a single file or a whole
+// tree, replaces files that exist, and stops at the first error.
+type CopyOptions struct {
+	// NoTree refuses a directory with fs.ErrInvalid.
+	NoTree bool
+	// NoReplace leaves files alone that exist in the target.
+	NoReplace bool
+	// Replace, if not nil, is asked before an existing file is replaced.
+	Replace func(name string, old, by fs.FileInfo) bool
+	// Preserve keeps times and attributes.
+	Preserve bool
+	// Links says what happens to symbolic links.
+	Links LinkPolicy
+	// Started, if not nil, sees each object before it is copied.
+	Started func(from, to string, fi fs.FileInfo)
+	// Progress, if not nil, sees what has been copied so far, at least once
+	// for each buffer.
+	Progress func(Tally)
+	// Failed, if not nil, gets the error of one object. If it returns nil, the
+	// copy goes on without that object.
+	Failed func(name string, err error) error
+}
+
+// copyBufferBytes is the size of each of the two buffers of a copy.
+const copyBufferBytes = 1 << 20
+
+// Copy copies from of src to the name to of dst. A directory is merged into
+// one that exists. It returns what was copied, also with an error.
+//
+// An object that is neither file, directory nor link is an error. A file that
+// could not be copied whole and did not exist before is removed again.
+func Copy(ctx context.Context, dst FS, to string, src fs.FS, from string, o CopyOptions) (Tally, error) {
+	c := &copier{ctx: ctx, dst: dst, src: src, o: o}
+	fi, err := c.stat(from)
+	if err == nil && fi.IsDir() && o.NoTree {
+		err = &fs.PathError{Op: "copy", Path: from, Err: fmt.Errorf("is a directory: %w", fs.ErrInvalid)}
+	}
+	if err != nil {
+		return c.done, c.fail(from, err)
+	}
+	return c.done, c.object(to, from, fi, 0)
+}
+
+// copier is one call of Copy.
+type copier struct {
+	ctx  context.Context
+	dst  FS
+	src  fs.FS
+	o    CopyOptions
+	done Tally
+	pipe *pipe // made for the first file
+}
+
+// stat looks at an object of the source as the link policy says.
+func (c *copier) stat(name string) (fs.FileInfo, error) {
+	fi, err := Lstat(c.src, name)
+	if err == nil && c.o.Links == FollowLinks && fi.Mode()&fs.ModeSymlink != 0 {
+		return fs.Stat(c.src, name)
+	}
+	return fi, err
+}
+
+// fail hands an error to the caller's function, if there is one. The end of
+// the context is nobody's to ignore.
+func (c *copier) fail(name string, err error) error {
+	if err == nil || c.ctx.Err() != nil || c.o.Failed == nil {
+		return err
+	}
+	return c.o.Failed(name, err)
+}
+
+func (c *copier) progress() {
+	if c.o.Progress != nil {
+		c.o.Progress(c.done)
+	}
+}
+
+// object copies whatever from is.
+func (c *copier) object(to, from string, fi fs.FileInfo, depth int) error {
+	if err := c.ctx.Err(); err != nil {
+		return err
+	}
+	if depth > maxDepth {
+		return c.fail(from, &fs.PathError{Op: "copy", Path: from, Err: errTooDeep})
+	}
+	if c.o.Started != nil {
+		c.o.Started(from, to, fi)
+	}
+	mode := fi.Mode()
+	switch {
+	case mode.IsDir():
+		return c.dir(to, from, fi, depth)
+	case mode.IsRegular():
+		return c.fail(from, c.file(to, from, fi))
+	case mode&fs.ModeSymlink != 0:
+		return c.fail(from, c.link(to, from))
+	}
+	return c.fail(from, &fs.PathError{Op: "copy", Path: from, Err: errors.New("is no file, directory or link")})
+}
+
+// dir copies a directory. Its times are set last, because what is created in
+// it changes them.
+func (c *copier) dir(to, from string, fi fs.FileInfo, depth int) error {
+	if err := mkdirIfAbsent(c.dst, to, 0o777); err != nil {
+		return c.fail(from, err)
+	}
+	entries, err := fs.ReadDir(c.src, from)
+	if err != nil {
+		return c.fail(from, err)
+	}
+	for _, e := range entries {
+		sub := path.Join(from, e.Name())
+		info, err := c.stat(sub)
+		if err == nil {
+			err = c.object(path.Join(to, e.Name()), sub, info, depth+1)
+		} else {
+			err = c.fail(sub, err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	c.done.Dirs++
+	c.progress()
+	if c.o.Preserve && to != "." {
+		return c.fail(from, c.preserve(to, from, fi))
+	}
+	return nil
+}
+
+// link copies a symbolic link by the policy.
+func (c *copier) link(to, from string) error {
+	if c.o.Links == SkipLinks {
+		return nil
+	}
+	target, err := fs.ReadLink(c.src, from)
+	if err != nil {
+		return err
+	}
+	if err := Symlink(c.dst, target, to); err != nil {
+		return err
+	}
+	c.done.Other++
+	return nil
+}
+
+// file copies one regular file.
+func (c *copier) file(to, from string, fi fs.FileInfo) error {
+	old, err := fs.Stat(c.dst, to)
+	exists := err == nil
+	if exists && (c.o.NoReplace || c.o.Replace != nil && !c.o.Replace(to, old, fi)) {
+		return nil
+	}
+	in, err := c.src.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := c.dst.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+	if err != nil {
+		return err
+	}
+	if err = Reserve(out, fi.Size()); err == nil {
+		err = c.bytes(out, in, fi.Size())
+	}
+	if cerr := out.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil && c.o.Preserve {
+		err = c.preserve(to, from, fi)
+	}
+	if err != nil {
+		if !exists {
+			err = errors.Join(err, c.dst.Remove(to))
+		}
+		return err
+	}
+	c.done.Files++
+	c.progress()
+	return nil
+}
+
+// preserve sets times and attributes of a copy. What the target cannot keep is
+// left out silently, since no copy could keep it.
+func (c *copier) preserve(to, from string, fi fs.FileInfo) error {
+	err := Chtimes(c.dst, to, TimesOf(fi))
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	attr, err := GetAttr(c.src, from)
+	if err != nil {
+		return err
+	}
+	err = SetAttr(c.dst, to, attr, ^attr&(AttrReadOnly|AttrHidden|AttrSystem|AttrArchive))
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = SetAttr(c.dst, to, attr&AttrReadOnly, 0)
+	}
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	return err
+}
+
+// bytes copies the content. A small file goes through one buffer; a large one
+// is read by a second goroutine while the bytes before are written.
+func (c *copier) bytes(out io.Writer, in io.Reader, sizeBytes int64) error {
+	if c.pipe == nil {
+		c.pipe = newPipe()
+	}
+	if sizeBytes >= 2*copyBufferBytes {
+		return c.pipe.copy(c, out, in)
+	}
+	buf := c.pipe.bufs[0]
+	for {
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
+		n, rerr := in.Read(buf)
+		if err := c.write(out, buf[:n]); err != nil {
+			return err
+		}
+		if rerr == io.EOF {
+			return nil
+		}
+		if rerr != nil {
+			return rerr
+		}
+	}
+}
+
+// write writes what was read and counts it.
+func (c *copier) write(out io.Writer, p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	if _, err := out.Write(p); err != nil {
+		return err
+	}
+	c.done.Bytes += int64(len(p))
+	c.progress()
+	return nil
+}
+
+// pipe overlaps reading and writing with two buffers.
+type pipe struct {
+	bufs [2][]byte
+}
+
+func newPipe() *pipe {
+	return &pipe{bufs: [2][]byte{make([]byte, copyBufferBytes), make([]byte, copyBufferBytes)}}
+}
+
+// piece is a buffer that was filled.
+type piece struct {
+	bytes []byte
+	err   error
+}
+
+// copy returns when both sides have ended.
+func (p *pipe) copy(c *copier, out io.Writer, in io.Reader) error {
+	empty := make(chan []byte, len(p.bufs))
+	full := make(chan piece, len(p.bufs))
+	for _, b := range p.bufs {
+		empty <- b
+	}
+	go func() {
+		defer close(full)
+		for b := range empty {
+			n, err := io.ReadFull(in, b)
+			full <- piece{b[:n], err}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	var failed error
+	for f := range full {
+		if failed == nil {
+			failed = c.ctx.Err()
+		}
+		if failed == nil {
+			failed = c.write(out, f.bytes)
+		}
+		if f.err != nil {
+			if failed == nil && f.err != io.EOF && f.err != io.ErrUnexpectedEOF {
+				failed = f.err
+			}
+			continue
+		}
+		if failed != nil {
+			close(empty) // the reader ends after what it has in hand
+			for range full {
+			}
+			return failed
+		}
+		empty <- f.bytes[:copyBufferBytes]
+	}
+	return failed
+}
