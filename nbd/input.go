@@ -1,0 +1,74 @@
+package nbd
+
+import "io"
+
+// inputSize is what one read of a socket can take, in bytes.
+const inputSize = 64 << 10
+
+// input is a buffer before a connection. Unlike bufio.Reader it shows what
+// has arrived and passes large payloads by.
+type input struct {
+	r     io.Reader
+	buf   []byte // allocated by the first read
+	start int    // of the bytes that arrived and were not consumed
+	end   int
+}
+
+// buffered returns how many bytes can be had without reading.
+func (b *input) buffered() int { return b.end - b.start }
+
+// peek returns the next n bytes without consuming them; n is at most
+// inputSize. They are valid until the next call.
+func (b *input) peek(n int) ([]byte, error) {
+	if b.buf == nil {
+		b.buf = make([]byte, inputSize)
+	}
+	if b.start+n > len(b.buf) || b.start == b.end {
+		b.end = copy(b.buf, b.buf[b.start:b.end])
+		b.start = 0
+	}
+	for b.buffered() < n {
+		m, err := b.r.Read(b.buf[b.end:])
+		b.end += m
+		if b.buffered() >= n {
+			break
+		}
+		if err != nil {
+			if err == io.EOF && b.buffered() > 0 {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+	}
+	return b.buf[b.start : b.start+n], nil
+}
+
+// discard consumes n bytes that peek has returned.
+func (b *input) discard(n int) { b.start += n }
+
+// readFull fills p.
+func (b *input) readFull(p []byte) error {
+	n := copy(p, b.buf[b.start:b.end])
+	b.start += n
+	if n == len(p) {
+		return nil
+	}
+	_, err := io.ReadFull(b.r, p[n:])
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// skip consumes n bytes.
+func (b *input) skip(n int64) error {
+	m := min(n, int64(b.buffered()))
+	b.start += int(m)
+	if n == m {
+		return nil
+	}
+	if _, err := io.CopyN(io.Discard, b.r, n-m); err != nil {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}

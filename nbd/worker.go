@@ -1,0 +1,148 @@
+package nbd
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fatkit/fatkit/block"
+	"github.com/fatkit/fatkit/nbd/wire"
+)
+
+// task is a request on its way through a worker, or through the reader when
+// inline is set.
+type task struct {
+	req     wire.Request
+	inline  bool
+	payload []byte          // of a write, in the input buffer (inline only)
+	bufs    []*buffer       // of a write, otherwise
+	lens    []int           // bytes used of each of bufs
+	hold    hold            // memory of the request
+	segs    []block.Segment // scratch: of a large read, as the device gave them
+	loaded  []block.Segment // scratch: as they are sent
+	pieces  []piece         // scratch: the reply
+	ids     []uint32        // contexts asked for by the payload of a block status request
+	status  statusWork      // scratch
+}
+
+var tasks = sync.Pool{New: func() any { return new(task) }}
+
+func newTask(r *wire.Request) *task {
+	t := tasks.Get().(*task)
+	t.req = *r
+	return t
+}
+
+// free gives the task and what it still holds back.
+func (c *conn) free(t *task) {
+	for i, b := range t.bufs {
+		b.put()
+		t.bufs[i] = nil
+	}
+	c.mem.release(t.hold)
+	clear(t.segs)
+	clear(t.loaded)
+	clear(t.pieces)
+	*t = task{
+		bufs: t.bufs[:0], lens: t.lens[:0],
+		segs: t.segs[:0], loaded: t.loaded[:0], pieces: t.pieces[:0],
+		status: t.status.reset(),
+	}
+	tasks.Put(t)
+}
+
+// handOver gives t to a worker, waiting for one if all are busy.
+func (c *conn) handOver(t *task) error {
+	select {
+	case c.tasks <- t:
+		return nil
+	default:
+	}
+	if c.workers < maxWorkers {
+		c.workers++
+		c.running.Add(1)
+		go c.work(t)
+		return nil
+	}
+	c.flushBatch()
+	select {
+	case c.tasks <- t:
+		return nil
+	case <-c.closing:
+		c.free(t)
+		return errAborted
+	}
+}
+
+// work is a worker.
+func (c *conn) work(t *task) {
+	defer c.running.Done()
+	for ok := true; ok; t, ok = <-c.tasks {
+		g := &c.gates[gateOf(&t.req)]
+		start := time.Now()
+		c.execute(t)
+		g.record(time.Since(start))
+		c.out.flush()
+	}
+}
+
+// execute carries t out, answers it and frees it.
+func (c *conn) execute(t *task) {
+	defer c.free(t)
+	switch t.req.Command {
+	case wire.CmdRead:
+		c.executeRead(t)
+	case wire.CmdWrite:
+		c.executeWrite(t)
+	case wire.CmdFlush:
+		c.replyDone(t, c.exp.flush.flush())
+	case wire.CmdTrim:
+		c.executeTrim(t)
+	case wire.CmdCache:
+		c.executeCache(t)
+	case wire.CmdWriteZeroes:
+		c.executeWriteZeroes(t)
+	case wire.CmdBlockStatus:
+		c.executeStatus(t)
+	default:
+		panic("nbd: a request of unknown type passed the check")
+	}
+}
+
+// gateID is a kind of request.
+type gateID int
+
+const (
+	gateRead gateID = iota
+	gateLargeRead
+	gateWrite
+	gateSync // flush, and whatever has FUA
+	gateOther
+	numGates
+)
+
+// gate decides whether the reader executes requests of a kind itself. It is
+// open while the device has answered them quickly: then handing them over costs
+// more than the wait, and the reader is not kept from the next request
+// for long. One slow request closes it until many in a row were quick.
+type gate struct {
+	remaining atomic.Int32 // quick requests until the gate opens, plus gateStart
+}
+
+const (
+	gateStart  = -16 // so that the zero gate wants a few quick requests
+	gateReopen = 64
+	gateQuick  = 100 * time.Microsecond
+)
+
+func (g *gate) open() bool { return g.remaining.Load() <= gateStart }
+
+// record takes note of how long a request took.
+func (g *gate) record(d time.Duration) {
+	switch {
+	case d > gateQuick:
+		g.remaining.Store(gateStart + gateReopen)
+	case !g.open():
+		g.remaining.Add(-1)
+	}
+}
