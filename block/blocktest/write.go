@@ -204,8 +204,8 @@ func checkWriteFile(e *env) error {
 func checkConcurrentWrites(e *env) error {
 	const writers, rounds = 4, 12
 	size, u := e.dev.Size(), e.unit()
-	stripe := min(size/writers/4, 40<<10, e.most()) / u * u // four stripes for each
-	if stripe == 0 {
+	stripe := max(u, min(size/writers/4, 40<<10, e.most())/u*u)
+	if 4*writers*stripe > size { // four stripes for each
 		return fmt.Errorf("a device of %d bytes is too small for the suite", size)
 	}
 	errs := make([]error, writers+1)

@@ -174,7 +174,7 @@ func checkHolds(t testing.TB, d block.Device, want []byte) {
 }
 
 func TestCopy(t *testing.T) {
-	for _, size := range []int64{9 << 20, 5<<20 + 1234} {
+	for _, size := range []int64{5 << 20, 4<<20 + 1234} {
 		want := contents(size, uint64(size))
 		for sname, src := range sources(t, want) {
 			for _, o := range []Options{{}, {Workers: 1, SparseBytes: 4096}, {Workers: 5, NoHole: true}, {TargetIsZero: true, SparseBytes: 1000}} {
@@ -202,7 +202,7 @@ func TestCopy(t *testing.T) {
 // Random layouts of data and holes, copied by random options.
 func TestCopyProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		size := rapid.Int64Range(0, 3<<20).Draw(t, "size")
+		size := rapid.Int64Range(0, 1<<20).Draw(t, "size")
 		src, dst := mem.New(size), mem.New(size+100)
 		if _, err := dst.WriteAt(bytes.Repeat([]byte{0xEE}, int(size)+100), 0); err != nil {
 			t.Fatal(err)
@@ -277,7 +277,7 @@ func TestCopyGathers(t *testing.T) {
 
 // Whatever operation fails, Copy says so, and never without need.
 func TestCopyFaults(t *testing.T) {
-	want := contents(3<<20, 5)
+	want := contents(1<<20+1<<19, 5)
 	for name, src := range sources(t, want) {
 		for _, side := range []string{"read", "write"} {
 			ops := fault.Segments | fault.Extents
@@ -286,7 +286,7 @@ func TestCopyFaults(t *testing.T) {
 			}
 			for k := 1; ; k++ {
 				rule := fault.Rule{Ops: ops, At: k, Partial: 5000}
-				fsrc, fdst := fault.New(src), fault.New(mem.New(3<<20))
+				fsrc, fdst := fault.New(src), fault.New(mem.New(1<<20+1<<19))
 				hit := fsrc
 				if side == "write" {
 					hit = fdst

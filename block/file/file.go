@@ -1,8 +1,8 @@
 // Package file is a disk in a host file or on a host's block device.
 //
 // On Linux it frees and zeroes ranges in place (fallocate), tells holes from
-// data (SEEK_HOLE), copies ranges of other files inside the kernel
-// (copy_file_range, which shares blocks where the file system can), answers
+// data (SEEK_HOLE), shares blocks with other files or has a file server copy
+// them (copy_file_range, on file systems that may gain by it), answers
 // reads from the page cache without waiting (RWF_NOWAIT), and makes single
 // writes durable (RWF_DSYNC). What a host or a file system lacks falls back to
 // plain reads, writes and syncs, and is remembered, so that it is tried once.
@@ -54,6 +54,7 @@ type Device struct {
 	h        *handle
 	size     atomic.Int64
 	readOnly bool
+	temp     bool // vanishes with its handle, so there is nothing to sync
 	limits   block.Limits
 	sys      system
 
@@ -134,7 +135,7 @@ func Create(path string, sizeBytes int64, o Options) (*Device, error) {
 
 // CreateTemp makes a file of sizeBytes zeroes in the folder dir, or in the
 // system's folder for temporary files if dir is empty. It vanishes when it is
-// closed; where the host can, it has no name from the beginning.
+// closed; where the host can, it has no name from the beginning. Flush is free.
 func CreateTemp(dir string, sizeBytes int64) (*Device, error) {
 	f, err := os.CreateTemp(dir, "fatkit-*.tmp")
 	if err != nil {
@@ -152,6 +153,7 @@ func CreateTemp(dir string, sizeBytes int64) (*Device, error) {
 	if !removed {
 		d.h.remove = f.Name()
 	}
+	d.temp = true
 	if err := d.Resize(sizeBytes); err != nil {
 		d.Close()
 		return nil, err

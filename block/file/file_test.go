@@ -227,7 +227,7 @@ func BenchmarkReadAtCached4K(b *testing.B) {
 }
 
 func BenchmarkWriteAtFUA4K(b *testing.B) {
-	d, err := CreateTemp(b.TempDir(), 1<<20)
+	d, err := Create(filepath.Join(b.TempDir(), "image"), 1<<20, Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -94,8 +94,8 @@ func (d *Device) writeError(err error) error {
 	return err
 }
 
-// WriteFile copies a range of another file inside the kernel, which shares the
-// blocks where the file system can.
+// WriteFile lets the file system take over a range of another file. It is
+// errors.ErrUnsupported where reading and writing is as good.
 func (d *Device) WriteFile(off int64, f *os.File, srcOff, n int64) error {
 	if err := d.enterWrite(off, n); err != nil {
 		return err

@@ -1,8 +1,6 @@
 package file
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // Flush makes every write that returned before durable. Flushes that arrive
 // while a sync runs share the next one.
@@ -25,6 +23,9 @@ func (d *Device) flush() error {
 func (d *Device) sync() error {
 	if failed := d.failed.Load(); failed != nil {
 		return *failed
+	}
+	if d.temp {
+		return nil
 	}
 	if err := d.sys.dataSync(d.h.f); err != nil {
 		return d.fail(err)
@@ -49,7 +50,7 @@ func (d *Device) WriteAtFUA(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	defer d.gate.Leave()
-	alone := d.fuas.Add(1) == 1
+	alone := d.fuas.Add(1) == 1 && !d.temp
 	defer d.fuas.Add(-1)
 
 	var durableErr error

@@ -14,6 +14,7 @@ import (
 // system remembers what the host cannot do with this file.
 type system struct {
 	memory    bool // the file lives in memory: no read ever waits for a disk
+	noShare   bool // the file system cannot share blocks between files
 	noPunch   atomic.Bool
 	noZero    atomic.Bool
 	noCached  atomic.Bool
@@ -32,6 +33,7 @@ func (s *system) init(f *os.File, sizeBytes int64, readOnly bool) block.Limits {
 	var st unix.Statfs_t
 	if unix.Fstatfs(fd, &st) == nil {
 		s.memory = st.Type == unix.TMPFS_MAGIC || st.Type == unix.RAMFS_MAGIC
+		s.noShare = s.memory || st.Type == unix.EXT4_SUPER_MAGIC
 	}
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		s.noExtents.Store(true) // block devices know no holes
@@ -154,8 +156,14 @@ func (s *system) extent(f *os.File, off int64) (hole bool, next int64, err error
 	return false, next, nil
 }
 
-// copyRange copies n bytes of src to dst inside the kernel.
+// copyRange copies n bytes of src to dst inside the kernel, which shares the
+// blocks where it can, or has a file server do the work. Where neither is
+// possible a copy inside the kernel goes page by page and is slower than
+// reading and writing a mebibyte at a time, so it is left to the caller.
 func (s *system) copyRange(dst *os.File, off int64, src *os.File, srcOff, n int64) error {
+	if s.noShare {
+		return errors.ErrUnsupported
+	}
 	for n > 0 {
 		m, err := unix.CopyFileRange(int(src.Fd()), &srcOff, int(dst.Fd()), &off, int(min(n, copyStep)), 0)
 		switch {
