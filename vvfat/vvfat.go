@@ -1,0 +1,34 @@
+// Package vvfat presents a directory tree as a FAT disk without copying it.
+//
+// It is a pipeline of values, each made from the one before and never changed
+// afterwards:
+//
+//	scan    a directory of the host, or an fs.FS, becomes a Tree
+//	layout  a Tree and Options become a Layout: names, clusters, geometry
+//	synth   a Layout becomes a Disk, a read-only block.Device
+//
+// The formats are FAT12, FAT16 and FAT32 (Microsoft "FAT32 File System
+// Specification" 1.03, ECMA-107), MBR and GPT (UEFI 2.10 chapter 5).
+//
+// What it guarantees:
+//
+//   - The same tree and the same options give the same disk, byte for byte.
+//   - Every file is contiguous, so the FAT is computed from the extents and
+//     never held; memory is proportional to the number of files, not clusters.
+//   - Nothing of the tree is left out without a [Warning] or an error.
+//   - A host file that changed since the scan fails its reads with
+//     diskerr.ErrChanged; the disk never shows half of a change.
+//
+// What it does not do: it takes no snapshot of file contents, it notices no
+// new files (scan again: that is a new generation), and it accepts no writes.
+//
+// # Where the bytes are
+//
+//	| MBR or GPT | gap | boot, FSInfo, backup | FAT 1 | FAT 2 | root¹ | clusters | gap | GPT² |
+//
+// ¹ FAT12 and FAT16. ² The backup header and table.
+//
+// Clusters are given out in the order of the tree's nodes: the root's entries,
+// then the entries of its first directory, and so on, breadth first and each
+// directory in the order of its names' bytes.
+package vvfat
