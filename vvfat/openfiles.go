@@ -1,0 +1,171 @@
+package vvfat
+
+import (
+	"container/list"
+	"errors"
+	"io"
+	"io/fs"
+	"sync"
+	"syscall"
+
+	"github.com/fatkit/fatkit/block"
+	"github.com/fatkit/fatkit/diskerr"
+	"github.com/fatkit/fatkit/internal/hostfs"
+)
+
+// openFiles keeps the files that were read last open.
+type openFiles struct {
+	tree  *Tree
+	max   int
+	event func(Event)
+
+	mu     sync.Mutex
+	byNode map[nodeID]*openFile
+	recent list.List // of *openFile, the one used last in front
+	failed map[nodeID]struct{}
+	closed bool
+}
+
+// openFile is an open file. It is pinned while someone uses it: a file that is
+// evicted meanwhile is closed at its last release.
+type openFile struct {
+	owner   *openFiles
+	id      nodeID
+	content content
+	place   *list.Element // in owner.recent; nil when it was evicted
+	pins    int           // owner.mu guards pins and place
+}
+
+var _ block.Releaser = (*openFile)(nil)
+
+func (c *openFiles) init(t *Tree, max int, event func(Event)) {
+	c.tree, c.max, c.event = t, max, event
+	c.byNode = make(map[nodeID]*openFile)
+	c.failed = make(map[nodeID]struct{})
+}
+
+// acquire returns the open file of a node and pins it. With cached set it
+// returns block.ErrWouldBlock for a file that is not open.
+func (c *openFiles) acquire(id nodeID, cached bool) (*openFile, error) {
+	c.mu.Lock()
+	if f := c.byNode[id]; f != nil {
+		f.pins++
+		c.recent.MoveToFront(f.place)
+		c.mu.Unlock()
+		return f, nil
+	}
+	c.mu.Unlock()
+	if cached {
+		return nil, block.ErrWouldBlock
+	}
+	x, err := c.open(id)
+	if err != nil {
+		return nil, c.fail(id, err)
+	}
+	return c.insert(id, x), nil
+}
+
+// open opens the file of a node. When the process has no descriptor left, files
+// that nobody uses make room.
+func (c *openFiles) open(id nodeID) (content, error) {
+	path := c.tree.hostPath(id)
+	x, err := c.tree.source.open(path)
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		c.shrink(c.max / 2)
+		x, err = c.tree.source.open(path)
+	}
+	return x, err
+}
+
+// insert adds a file that was just opened, unless someone else was faster.
+func (c *openFiles) insert(id nodeID, x content) *openFile {
+	c.mu.Lock()
+	if f := c.byNode[id]; f != nil {
+		f.pins++
+		c.mu.Unlock()
+		x.Close()
+		return f
+	}
+	f := &openFile{owner: c, id: id, content: x, pins: 1}
+	if !c.closed {
+		f.place = c.recent.PushFront(f)
+		c.byNode[id] = f
+	}
+	c.mu.Unlock()
+	c.shrink(c.max)
+	return f
+}
+
+// shrink evicts files until at most n are kept.
+func (c *openFiles) shrink(n int) {
+	for {
+		c.mu.Lock()
+		if c.recent.Len() <= n {
+			c.mu.Unlock()
+			return
+		}
+		f := c.recent.Back().Value.(*openFile)
+		c.recent.Remove(f.place)
+		f.place = nil
+		delete(c.byNode, f.id)
+		unused := f.pins == 0
+		c.mu.Unlock()
+		if unused {
+			f.content.Close()
+		}
+	}
+}
+
+// Release implements block.Releaser: it ends one use of the file.
+func (f *openFile) Release() {
+	f.owner.mu.Lock()
+	f.pins--
+	if f.pins < 0 {
+		panic("vvfat: a file was released more often than it was acquired")
+	}
+	last := f.pins == 0 && f.place == nil
+	f.owner.mu.Unlock()
+	if last {
+		f.content.Close()
+	}
+}
+
+// closeAll evicts every file and keeps none from now on.
+func (c *openFiles) closeAll() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.shrink(0)
+}
+
+// check fails unless the open file is still as it was scanned.
+func (c *openFiles) check(f *openFile) error {
+	st, err := f.content.Stat()
+	if err == nil && c.tree.node(f.id).same(&st) {
+		return nil
+	}
+	if err == nil {
+		err = diskerr.ErrChanged
+	}
+	return c.fail(f.id, err)
+}
+
+// fail returns the error for a file that cannot be read, and reports it if it
+// is the first of this file. A file that is gone, or is no file any more, has
+// changed.
+func (c *openFiles) fail(id nodeID, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, hostfs.ErrNotRegular), errors.Is(err, io.EOF),
+		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.ENOTDIR):
+		err = diskerr.ErrChanged
+	}
+	err = &fs.PathError{Op: "read", Path: c.tree.path(id), Err: bare(err)}
+	c.mu.Lock()
+	_, known := c.failed[id]
+	c.failed[id] = struct{}{}
+	c.mu.Unlock()
+	if !known && c.event != nil {
+		c.event(Event{Path: c.tree.path(id), Err: err})
+	}
+	return err
+}
