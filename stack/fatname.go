@@ -1,0 +1,79 @@
+package stack
+
+import (
+	"fmt"
+	"strings"
+)
+
+// FatPrefix opens a name in QEMU's form for a directory shown as a FAT disk.
+const FatPrefix = "fat:"
+
+// FatName is a name such as fat:16:floppy:/some/dir, taken apart.
+type FatName struct {
+	Bits   int    // 12, 16 or 32; 0 if the name does not say
+	Floppy bool   // a floppy disk, without a partition table
+	RW     bool   // the guest may write
+	Dir    string // the directory, as written
+}
+
+// IsFatName reports whether name has QEMU's form for a directory.
+func IsFatName(name string) bool { return strings.HasPrefix(name, FatPrefix) }
+
+// ParseFatName takes a name that begins with "fat:" apart. The options 12, 16,
+// 32, floppy and rw come in any order; what follows the last recognised option
+// is the directory, colons included. A directory that itself begins with an
+// option's name is written with "./" in front.
+//
+// QEMU documents the form in "Disk Images", section "Virtual FAT disk images".
+func ParseFatName(name string) (FatName, error) {
+	rest, ok := strings.CutPrefix(name, FatPrefix)
+	if !ok {
+		return FatName{}, fmt.Errorf("%q does not begin with %q", name, FatPrefix)
+	}
+	var n FatName
+	for {
+		option, after, found := strings.Cut(rest, ":")
+		if !found {
+			break
+		}
+		taken, err := n.take(option)
+		if err != nil {
+			return FatName{}, fmt.Errorf("%s: %w", name, err)
+		}
+		if !taken {
+			break
+		}
+		rest = after
+	}
+	if rest == "" {
+		return FatName{}, fmt.Errorf("%s: names no directory: write fat:[12|16|32:][floppy:][rw:]DIR", name)
+	}
+	n.Dir = rest
+	return n, nil
+}
+
+// take records one option and reports whether it is one.
+func (n *FatName) take(option string) (bool, error) {
+	bits := 0
+	switch option {
+	case "12":
+		bits = 12
+	case "16":
+		bits = 16
+	case "32":
+		bits = 32
+	case "floppy":
+		n.Floppy = true
+		return true, nil
+	case "rw":
+		n.RW = true
+		return true, nil
+	default:
+		return false, nil
+	}
+	if n.Bits != 0 && n.Bits != bits {
+		return false, fmt.Errorf("asks for FAT%d and FAT%d at once", n.Bits, bits)
+	}
+	n.Bits = bits
+	return true, nil
+}
