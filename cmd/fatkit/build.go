@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fatkit/fatkit/block"
+	blockcopy "github.com/fatkit/fatkit/block/copy"
+	"github.com/fatkit/fatkit/block/file"
+	"github.com/fatkit/fatkit/stack"
+)
+
+const buildLong = `Write the disk that "fatkit serve" would show of DIR into the file OUT, byte for
+byte. DIR may also be in QEMU's form, fat:[12|16|32:][floppy:]DIR.
+
+The image is written beside OUT under another name and renamed when it is
+complete and on stable storage, so OUT is either whole or untouched. Parts of the
+disk that are zero take no space where the file system can do that. With - for
+OUT the image goes to standard output.
+
+With SOURCE_DATE_EPOCH set and --timezone utc the same files give the same image
+anywhere.`
+
+const buildExample = `fatkit build photos photos.img
+fatkit build --esp --label BOOT photos boot.img
+fatkit build --floppy 1440 photos - >floppy.img
+fatkit build --force fat:photos photos.img`
+
+// maxTempBase is how many bytes of a file's name its temporary name shows; the
+// whole of it has to stay below the 255 of most file systems.
+const maxTempBase = 200
+
+// buildFlags are the flags of build.
+type buildFlags struct {
+	diskFlags
+	force bool
+	log   logFlags
+}
+
+func newBuild() *cobra.Command {
+	f := buildFlags{diskFlags: *newDiskFlags()}
+	cmd := &cobra.Command{
+		Use:     "build [flags] DIR OUT",
+		Short:   "write the disk that serve would show into a file",
+		Long:    buildLong,
+		Example: buildExample,
+		Args:    wantArgs(2, 2, "a directory and an image file"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return build(cmd, &f, args[0], args[1])
+		},
+	}
+	f.register(cmd.Flags())
+	cmd.Flags().BoolVarP(&f.force, "force", "f", false, "replace OUT if it exists")
+	f.log.register(cmd.Flags())
+	return cmd
+}
+
+// build is the verb.
+func build(cmd *cobra.Command, f *buildFlags, from, to string) error {
+	log, err := f.log.logger(cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	src, err := f.source(from)
+	if err != nil {
+		return err
+	}
+	if to == "-" && isTerminal(cmd.OutOrStdout()) {
+		return usageError("an image is not for a terminal: send standard output to a file or a program")
+	}
+	if to != "-" {
+		if err := checkTarget(to, f.force); err != nil {
+			return err
+		}
+		if inside := pathWithin(src.Dir, to); inside != "" {
+			src.Scan.Exclude = append(src.Scan.Exclude, "/"+escapeGlob(inside))
+			if _, err := os.Lstat(to); err == nil {
+				log.Warn("the image lies in the directory and is left out of itself", "image", to)
+			}
+		}
+	}
+	ctx, _, release := untilSignal(cmd.Context())
+	defer release()
+	g, err := src.Generate(ctx, nil, func(e stack.Event) { log.Warn(e.Text, "path", e.Path) })
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	bar := newProgressBar(cmd.ErrOrStderr(), filepath.Base(to), f.log.quiet)
+	defer bar.finish()
+	if to == "-" {
+		return streamDevice(ctx, cmd.OutOrStdout(), g.Device, bar)
+	}
+	return writeImage(ctx, to, g.Device, f.force, bar)
+}
+
+// checkTarget refuses a target that cannot be replaced, before any work.
+func checkTarget(path string, force bool) error {
+	fi, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		_, err = os.Stat(filepath.Dir(path))
+		return err
+	case err != nil:
+		return err
+	case fi.IsDir():
+		return fmt.Errorf("%s: is a directory: name the image file", path)
+	case !fi.Mode().IsRegular():
+		return fmt.Errorf("%s: is not a regular file: write the image to it with `fatkit build DIR - >%s`", path, path)
+	case !force:
+		return fmt.Errorf("%s: exists already: use --force to replace it", path)
+	}
+	return nil
+}
+
+// writeImage copies src into a new file beside path and puts it in place.
+func writeImage(ctx context.Context, path string, src block.Device, force bool, bar *progressBar) error {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real // replace what a link leads to, not the link
+	}
+	temp := tempName(path)
+	defer os.Remove(temp) // nothing is there any more if all went well
+	if err := fillImage(ctx, temp, src, bar); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if err := putInPlace(temp, path, force); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// tempName returns a name beside path that nothing has.
+func tempName(path string) string {
+	base := filepath.Base(path)
+	base = base[:min(len(base), maxTempBase)]
+	return filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%08x.tmp", base, rand.Uint32()))
+}
+
+// fillImage makes the file temp with the contents of src on stable storage.
+func fillImage(ctx context.Context, temp string, src block.Device, bar *progressBar) error {
+	dst, err := file.Create(temp, src.Size(), file.Options{})
+	if err != nil {
+		return err
+	}
+	err = blockcopy.Copy(ctx, dst, src, blockcopy.Options{TargetIsZero: true, Progress: bar.update})
+	if err == nil {
+		err = dst.Flush()
+	}
+	return errors.Join(err, dst.Close())
+}
+
+// putInPlace renames temp to path. Without force it does not replace a file that
+// has come there meanwhile.
+func putInPlace(temp, path string, force bool) error {
+	if force {
+		return os.Rename(temp, path)
+	}
+	err := os.Link(temp, path)
+	if err == nil {
+		return os.Remove(temp)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s: exists already: use --force to replace it", path)
+	}
+	// The file system has no hard links: look, then rename.
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: exists already: use --force to replace it", path)
+	}
+	return os.Rename(temp, path)
+}
+
+// streamDevice writes src to a pipe or whatever standard output is.
+func streamDevice(ctx context.Context, out io.Writer, src block.Device, bar *progressBar) error {
+	buf := make([]byte, 1<<20)
+	for off := int64(0); off < src.Size(); {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		part := buf[:min(int64(len(buf)), src.Size()-off)]
+		if err := block.ReadFull(src, part, off); err != nil {
+			return err
+		}
+		if _, err := out.Write(part); err != nil {
+			return err
+		}
+		off += int64(len(part))
+		bar.update(off, src.Size())
+	}
+	return nil
+}
+
+// pathWithin returns the slash-separated path of a file relative to dir, or ""
+// if it lies elsewhere.
+func pathWithin(dir, path string) string {
+	dir, err1 := filepath.EvalSymlinks(dir)
+	abs, err2 := filepath.Abs(path)
+	if err1 != nil || err2 != nil {
+		return ""
+	}
+	parent, err := filepath.EvalSymlinks(filepath.Dir(abs))
+	if err != nil {
+		return ""
+	}
+	rel, err := filepath.Rel(dir, filepath.Join(parent, filepath.Base(abs)))
+	if err != nil || !filepath.IsLocal(rel) {
+		return ""
+	}
+	return filepath.ToSlash(rel)
+}
+
+// escapeGlob makes a path mean itself as a pattern.
+func escapeGlob(path string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
+}

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+)
+
+const rootLong = `fatkit turns directories into disks and disks into directories.
+
+It shows a directory as a FAT12, FAT16 or FAT32 disk to a virtual machine, a
+kernel or a firmware, at once and with nothing copied (serve), or writes that
+same disk into an image file (build).`
+
+// newRoot returns the command tree.
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "fatkit",
+		Short:         "directories as FAT disks, and FAT disks as directories",
+		Long:          rootLong,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return &exitError{exitUsage, err}
+	})
+	root.AddCommand(
+		newServe(), newBuild(), newStatus(), newRefresh(),
+		newVersion(), newDocs(root),
+	)
+	root.SetHelpCommand(&cobra.Command{Hidden: true})
+	return root
+}

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/fatkit/fatkit/internal/server"
+)
+
+const serveShort = "show directories as FAT disks over NBD"
+
+const serveLong = `Show each SOURCE as a disk of its own, read-only, to virtual machines, kernels
+and firmware that attach it over NBD, the network block device protocol.
+Nothing is copied: the disk's structures are computed when they are read, and
+the contents of files are read from the files.
+
+A SOURCE is a directory, or a directory in QEMU's form, fat:[12|16|32:][floppy:]DIR,
+which gives the disk the geometry and the label that QEMU gives it.
+
+The server runs in the foreground until it is stopped with Ctrl-C or SIGTERM; a
+second signal does not wait for clients. Without --listen it makes a socket in
+the user's runtime folder and prints where, with a QEMU command line to paste.
+
+Files that change. What one look at the directory produced is a generation of
+the disk, and nothing changes under a guest within it. A host file that changed
+since then fails its reads with an I/O error. When all clients have disconnected
+in order, the next one finds the directory as it is then; --refresh never turns
+that off. A connection that merely broke may come back, and keeps its generation.
+"fatkit refresh" asks for a new generation, and --refresh-on boot-read begins
+one whenever the firmware of a guest that was reset reads the first sector
+again: edit, build, reboot. Use boot-read only for guests that do not read the
+first sector of the disk while they use it. A guest that is suspended or
+snapshotted needs --refresh never.
+
+Several disks. Each of several sources is exported under the name of its
+directory, and the first also as the default. --export gives one source a name
+and flags of its own; what it leaves out is taken from the flags of the command.
+It is written as name=N,source=S and then any of the flags of a disk without
+their dashes, such as table=gpt or esp; a comma within a value is doubled.
+
+The command of --run sees $uri, $unixsocket or $host and $port, and $exportname.`
+
+const serveExample = `fatkit serve --run 'nbdinfo "$uri"' photos
+fatkit serve --run 'nbdcopy "$uri" photos.img' --fat 32 --label PHOTOS photos
+fatkit serve --run 'qemu-img info "$uri"' fat:floppy:photos
+fatkit serve --run 'nbdinfo --list "$uri"' --export name=a,source=photos,table=gpt --export name=b,source=photos,floppy=1440`
+
+// serveFlags are the flags of serve that are about the server as a whole.
+type serveFlags struct {
+	share          shareFlags
+	exports        []string
+	exportName     string
+	listen         []string
+	insecure       bool
+	stdio          bool
+	run            string
+	exitWithParent bool
+	once           bool
+	pidFile        string
+	log            logFlags
+}
+
+func newServe() *cobra.Command {
+	f := serveFlags{share: newShareFlags()}
+	cmd := &cobra.Command{
+		Use:     "serve [flags] SOURCE...",
+		Short:   serveShort,
+		Long:    serveLong,
+		Example: serveExample,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return serve(cmd, &f, args)
+		},
+	}
+	f.register(cmd.Flags())
+	return cmd
+}
+
+func (f *serveFlags) register(fs *pflag.FlagSet) {
+	f.share.register(fs)
+	fs.StringArrayVar(&f.exports, "export", nil, "export a source under a name with flags of its own: `name=N,source=S,...` (repeatable)")
+	fs.StringVar(&f.exportName, "export-name", "", "`NAME` of the export of a single source (its directory's name works too)")
+	fs.StringArrayVarP(&f.listen, "listen", "l", nil, "accept clients at `unix:PATH or tcp:HOST:PORT` (repeatable; default a socket in the runtime folder)")
+	fs.BoolVar(&f.insecure, "insecure", false, "accept TCP clients from other machines, without encryption or authentication")
+	fs.BoolVarP(&f.stdio, "stdio", "s", false, "serve one client on standard input and output")
+	fs.StringVar(&f.run, "run", "", "run `COMMAND` in a shell, then stop and pass its exit status on")
+	fs.BoolVar(&f.exitWithParent, "exit-with-parent", false, "stop when the process that started the server has ended")
+	fs.BoolVar(&f.once, "once", false, "stop when the last client has gone")
+	fs.StringVar(&f.pidFile, "pid-file", "", "write the number of the process to `FILE` when clients can attach")
+	f.log.register(fs)
+}
+
+// check refuses what contradicts itself.
+func (f *serveFlags) check(sources []string) error {
+	switch {
+	case len(sources)+len(f.exports) == 0:
+		return usageError("serve needs a directory to show, or an --export")
+	case f.exportName != "" && len(sources)+len(f.exports) != 1:
+		return usageError("--export-name names the export of a single source: use --export name=N,source=S for several")
+	case f.stdio && (len(f.listen) > 0 || f.run != "" || f.once):
+		return usageError("--stdio serves the one client at standard input: it cannot go with --listen, --run or --once")
+	}
+	return nil
+}
+
+// serve is the verb.
+func serve(cmd *cobra.Command, f *serveFlags, sources []string) error {
+	if err := f.check(sources); err != nil {
+		return err
+	}
+	log, err := f.log.logger(cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	ctx, force, release := untilSignal(cmd.Context())
+	defer release()
+	if f.exitWithParent {
+		parent, gone := context.WithCancel(ctx)
+		defer gone()
+		if err := watchParent(parent, gone); err != nil {
+			return fmt.Errorf("--exit-with-parent: %w", err)
+		}
+		ctx = parent
+	}
+	exports, err := f.exportOptions(sources)
+	if err != nil {
+		return err
+	}
+	s := server.New(server.Options{Version: versionText(), Logger: log, Once: f.once})
+	defer s.Close()
+	// The listeners come first: an address in use should not cost a scan.
+	cleanup, err := f.openListeners(s, exports[0].Source.BaseName(), log)
+	if err != nil {
+		return err
+	}
+	defer cleanup()
+	for _, e := range exports {
+		if err := s.AddExport(ctx, e); err != nil {
+			return err
+		}
+	}
+	return f.runServer(ctx, force, cmd, s)
+}
+
+// runServer serves until something ends it.
+func (f *serveFlags) runServer(ctx, force context.Context, cmd *cobra.Command, s *server.Server) error {
+	if f.pidFile != "" {
+		remove, err := writePIDFile(f.pidFile)
+		if err != nil {
+			return err
+		}
+		defer remove()
+	}
+	if f.stdio {
+		return serveStdio(ctx, force, s)
+	}
+	st := s.Status()
+	if f.run == "" && !f.log.quiet {
+		banner(cmd.OutOrStdout(), st)
+	}
+	if err := server.Notify("READY=1"); err != nil {
+		return fmt.Errorf("telling the service manager: %w", err)
+	}
+	if f.run == "" {
+		return s.Serve(ctx, force)
+	}
+	return f.serveChild(ctx, force, s, st)
+}
+
+// serveChild serves for as long as the command of --run runs.
+func (f *serveFlags) serveChild(ctx, force context.Context, s *server.Server, st server.Status) error {
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	served := make(chan error, 1)
+	go func() {
+		served <- s.Serve(serving, force)
+		stop() // a server that fails ends its command
+	}()
+	code, err := runChild(serving, force, f.run, childEnv(s.Addrs()[0], st.Exports[0].Name))
+	stop()
+	if serr := <-served; serr != nil {
+		return errors.Join(serr, err)
+	}
+	if err != nil {
+		return err
+	}
+	return exitWith(code)
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fatkit/fatkit/diskerr"
+	"github.com/fatkit/fatkit/internal/server"
+)
+
+const statusLong = `Show what running servers of yours serve: disks, clients, generations, and
+what stands in the way of the next one.
+
+Without an argument all servers are shown. One server is named by a directory
+that it serves, by its NBD or control socket, or by an NBD URI.`
+
+const statusExample = `fatkit status
+fatkit status photos
+fatkit status --json`
+
+func newStatus() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "status [flags] [DIR|SOCKET|URI]",
+		Short:   "show running servers",
+		Long:    statusLong,
+		Example: statusExample,
+		Args:    wantArgs(0, 1, "one directory, socket or URI"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			servers, err := findServers(cmd.Context(), args)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), servers)
+			}
+			if len(servers) == 0 {
+				fmt.Fprintln(cmd.OutOrStdout(), "No server of yours is running.")
+			}
+			for _, s := range servers {
+				printStatus(cmd.OutOrStdout(), s, time.Now())
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: a list of servers")
+	return cmd
+}
+
+// findServers returns the server that an argument names, or all.
+func findServers(ctx context.Context, args []string) ([]server.Status, error) {
+	if len(args) == 0 {
+		servers, err := server.Find(ctx)
+		if servers == nil {
+			servers = []server.Status{} // a list in JSON, too
+		}
+		return servers, err
+	}
+	t, err := server.Locate(ctx, args[0])
+	if err != nil {
+		return nil, err
+	}
+	return []server.Status{t.Status}, nil
+}
+
+// printStatus describes a server to people.
+func printStatus(w io.Writer, s server.Status, now time.Time) {
+	fmt.Fprintf(w, "Server %d, running for %s\n", s.PID, roundTime(now.Sub(s.Started)))
+	for _, e := range s.Exports {
+		printExport(w, e, now)
+	}
+}
+
+func printExport(w io.Writer, e server.ExportStatus, now time.Time) {
+	line := func(key, format string, args ...any) {
+		fmt.Fprintf(w, "    %-11s %s\n", key, fmt.Sprintf(format, args...))
+	}
+	g := e.Generation
+	fmt.Fprintf(w, "  %s\n", printable(e.Source))
+	for _, uri := range e.URIs {
+		line("uri", "%s", uri)
+	}
+	line("disk", "%s on %s, clusters of %s, label %q", g.Type, diskSize(e), diskerr.FormatBytes(int64(g.ClusterBytes)), g.Label)
+	line("contents", "%d files in %d directories, %s", g.Files, g.Directories, diskerr.FormatBytes(g.FileBytes))
+	if g.Warnings > 0 {
+		line("", "%d shown otherwise or not at all", g.Warnings)
+	}
+	line("generation", "%d, of %s ago; refresh: %s", g.Number, roundTime(now.Sub(g.Scanned)), refreshText(e))
+	line("clients", "%s", clientsText(e))
+	line("traffic", "%d requests, %s read, %d errors", e.Traffic.Requests, diskerr.FormatBytes(int64(e.Traffic.BytesRead)), e.Traffic.Errors)
+	if e.Changed > 0 {
+		line("changed", "%d host files fail their reads since they changed: %s; a new generation shows them", e.Changed, exampleText(e))
+	}
+	if e.Failure != nil {
+		line("no new generation", "%s ago: %s", roundTime(now.Sub(e.Failure.Time)), printable(oneLine(e.Failure.Message)))
+	}
+}
+
+// refreshText says when the next generation may begin.
+func refreshText(e server.ExportStatus) string {
+	text := e.Refresh
+	if e.OnBootRead {
+		text += ", boot-read"
+	}
+	if e.Pending {
+		text += "; one is due when the guest is reset"
+	}
+	return text
+}
+
+func clientsText(e server.ExportStatus) string {
+	text := fmt.Sprintf("%d now, %d ever", e.Clients, e.Traffic.Connections)
+	if e.Lost > 0 {
+		text += fmt.Sprintf(", %d lost that may come back and keep the generation", e.Lost)
+	}
+	return text
+}
+
+func exampleText(e server.ExportStatus) string {
+	var names []string
+	for _, name := range e.Examples {
+		names = append(names, printable(name))
+	}
+	if e.Changed > len(names) {
+		names = append(names, "...")
+	}
+	return strings.Join(names, ", ")
+}
+
+// roundTime drops what nobody reads: 3h12m0s, 41s, 350ms.
+func roundTime(d time.Duration) time.Duration {
+	switch {
+	case d > time.Hour:
+		return d.Round(time.Minute)
+	case d > time.Second:
+		return d.Round(time.Second)
+	default:
+		return d.Round(time.Millisecond)
+	}
+}
