@@ -55,16 +55,25 @@ type change struct {
 func (e *env) changes() []change {
 	return []change{
 		{"WriteAt", func(off, n int64) error {
-			_, err := e.dev.WriteAt(make([]byte, max(n, 0)), off)
-			return err
+			return refused(n)(e.dev.WriteAt(make([]byte, max(n, 0)), off))
 		}},
 		{"WriteAtFUA", func(off, n int64) error {
-			_, err := block.WriteAtFUA(e.dev, make([]byte, max(n, 0)), off)
-			return err
+			return refused(n)(block.WriteAtFUA(e.dev, make([]byte, max(n, 0)), off))
 		}},
 		{"WriteZeroes", func(off, n int64) error { return block.WriteZeroes(e.dev, off, n, 0) }},
 		{"WriteZeroes NoHole", func(off, n int64) error { return block.WriteZeroes(e.dev, off, n, block.NoHole) }},
 		{"Discard", func(off, n int64) error { return block.Discard(e.dev, off, n) }},
+	}
+}
+
+// refused turns the results of a write of n bytes, which is refused whole if it
+// is, into one error.
+func refused(n int64) func(int, error) error {
+	return func(done int, err error) error {
+		if err != nil && done != 0 || err == nil && int64(done) != n {
+			return fmt.Errorf("%d of %d bytes written, error %v", done, n, err)
+		}
+		return err
 	}
 }
 
