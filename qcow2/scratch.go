@@ -1,0 +1,20 @@
+package qcow2
+
+import "sync"
+
+// scratch is pooled memory of a call.
+type scratch struct{ data []byte }
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// getScratch returns n bytes with undefined contents.
+func getScratch(n int) *scratch {
+	s := scratches.Get().(*scratch)
+	if cap(s.data) < n {
+		s.data = make([]byte, n)
+	}
+	s.data = s.data[:n]
+	return s
+}
+
+func (s *scratch) put() { scratches.Put(s) }
