@@ -57,7 +57,9 @@ func (l *Layout) renderGPT() error {
 		return &OptionError{Option: "--size", Reason: err.Error()}
 	}
 	head := make([]byte, sector*(gpt.PrimaryLBA+int64(t.CopySectors())))
-	mbr.NewProtective(l.diskSectors()).Encode(head[:sector])
+	protective := mbr.NewProtective(l.diskSectors())
+	copy(protective.Code[:], messageCode)
+	protective.Encode(head[:sector])
 	t.EncodePrimary(head[sector*gpt.PrimaryLBA:])
 	l.addPiece(0, head)
 	tail := make([]byte, sector*int64(t.CopySectors()))
