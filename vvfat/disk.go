@@ -136,7 +136,7 @@ func (d *Disk) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, diskerr.ErrOutOfRange
 	}
-	if off >= size {
+	if off > size || off == size && len(p) > 0 {
 		return 0, io.EOF
 	}
 	var eof error

@@ -190,11 +190,12 @@ func (s *sizer) grown(t fatfmt.Type) (fatfmt.Geometry, error) {
 	if t == fatfmt.FAT12 {
 		room = minRoom12Bytes // more would only make the clusters large
 	}
-	lo, hi, err := s.plan(t, 0, s.o.ClusterBytes).Bounds(t)
+	sectors := s.sectors(s.d.bytes + room)
+	lo, hi, err := s.plan(t, sectors, s.o.ClusterBytes).Bounds(t)
 	if err != nil {
 		return fatfmt.Geometry{}, &OptionError{Option: s.culprit(), Reason: err.Error()}
 	}
-	sectors := min(max(lo, s.sectors(s.d.bytes+room)), hi)
+	sectors = min(max(lo, sectors), hi)
 	for {
 		g, err := s.densestOf(t, sectors)
 		if err != nil {
