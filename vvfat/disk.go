@@ -213,9 +213,6 @@ func (d *Disk) readFile(p []byte, id nodeID, off int64, cached bool) error {
 		return err
 	}
 	defer f.Release()
-	if err := d.files.check(f); err != nil {
-		return err
-	}
 	if cached {
 		_, err = f.content.ReadAtCached(p, off)
 		if errors.Is(err, hostfs.ErrWouldWait) {

@@ -145,7 +145,7 @@ func (f *filter) follow(j *job, i int32, e *hostfs.Entry, skip func(WarningKind,
 	}
 	if st.Mode.IsRegular() {
 		// The target's own directory was not asked whether it may be read.
-		c, err := f.src.open(real)
+		c, _, err := f.src.open(real)
 		if err != nil {
 			e.Denied = true
 		} else {

@@ -44,37 +44,46 @@ func (c *openFiles) init(t *Tree, max int, event func(Event)) {
 	c.failed = make(map[nodeID]struct{})
 }
 
-// acquire returns the open file of a node and pins it. With cached set it
-// returns block.ErrWouldBlock for a file that is not open.
+// acquire returns the open file of a node, found to be as it was scanned, and
+// pins it. With cached set it returns block.ErrWouldBlock for a file that is
+// not open.
 func (c *openFiles) acquire(id nodeID, cached bool) (*openFile, error) {
 	c.mu.Lock()
 	if f := c.byNode[id]; f != nil {
 		f.pins++
 		c.recent.MoveToFront(f.place)
 		c.mu.Unlock()
+		if err := c.check(f); err != nil {
+			f.Release()
+			return nil, err
+		}
 		return f, nil
 	}
 	c.mu.Unlock()
 	if cached {
 		return nil, block.ErrWouldBlock
 	}
-	x, err := c.open(id)
+	x, st, err := c.open(id)
 	if err != nil {
 		return nil, c.fail(id, err)
+	}
+	if !c.tree.node(id).same(&st) {
+		x.Close()
+		return nil, c.fail(id, diskerr.ErrChanged)
 	}
 	return c.insert(id, x), nil
 }
 
 // open opens the file of a node. When the process has no descriptor left, files
 // that nobody uses make room.
-func (c *openFiles) open(id nodeID) (content, error) {
+func (c *openFiles) open(id nodeID) (content, hostfs.Stat, error) {
 	path := c.tree.hostPath(id)
-	x, err := c.tree.source.open(path)
+	x, st, err := c.tree.source.open(path)
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 		c.shrink(c.max / 2)
-		x, err = c.tree.source.open(path)
+		x, st, err = c.tree.source.open(path)
 	}
-	return x, err
+	return x, st, err
 }
 
 // insert adds a file that was just opened, unless someone else was faster.

@@ -21,8 +21,8 @@ type source interface {
 	// resolve follows the link at path to its end within the source. The
 	// errors are those of hostfs.FS.
 	resolve(path string) (string, error)
-	// open opens a file for reading.
-	open(path string) (content, error)
+	// open opens a file for reading, and describes it.
+	open(path string) (content, hostfs.Stat, error)
 	io.Closer
 }
 
@@ -80,5 +80,6 @@ func (s hostSource) name() string                              { return s.fs.Nam
 func (s hostSource) list(path string, l *hostfs.Listing) error { return s.fs.ReadDir(path, l) }
 func (s hostSource) stat(path string) (hostfs.Stat, error)     { return s.fs.Stat(path) }
 func (s hostSource) resolve(path string) (string, error)       { return s.fs.Resolve(path) }
-func (s hostSource) open(path string) (content, error)         { return s.fs.Open(path) }
 func (s hostSource) Close() error                              { return s.fs.Close() }
+
+func (s hostSource) open(path string) (content, hostfs.Stat, error) { return s.fs.Open(path) }

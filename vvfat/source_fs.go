@@ -95,15 +95,26 @@ func (s *fsSource) resolve(name string) (string, error) {
 	return done, nil
 }
 
-func (s *fsSource) open(name string) (content, error) {
+func (s *fsSource) open(name string) (content, hostfs.Stat, error) {
 	f, err := s.fsys.Open(name)
 	if err != nil {
-		return nil, err
+		return nil, hostfs.Stat{}, err
 	}
+	c := &fsContent{File: f}
 	if r, ok := f.(io.ReaderAt); ok {
-		return &fsContent{File: f, at: r}, nil
+		c.at = r
+	} else {
+		c.at = &skipReader{src: s, name: name, file: f}
 	}
-	return &fsContent{File: f, at: &skipReader{src: s, name: name, file: f}}, nil
+	st, err := c.Stat()
+	if err == nil && !st.Mode.IsRegular() {
+		err = hostfs.ErrNotRegular
+	}
+	if err != nil {
+		f.Close()
+		return nil, st, err
+	}
+	return c, st, nil
 }
 
 // Close does nothing: whoever made the file system closes it.

@@ -45,8 +45,8 @@ type FS interface {
 	// outside of the root is ErrOutside; one that is not there matches
 	// fs.ErrNotExist.
 	Resolve(path string) (string, error)
-	// Open opens a regular file for reading.
-	Open(path string) (File, error)
+	// Open opens a regular file for reading, and describes it.
+	Open(path string) (File, Stat, error)
 	io.Closer
 }
 

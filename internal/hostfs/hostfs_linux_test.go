@@ -53,7 +53,7 @@ func TestLongPath(t *testing.T) {
 	}
 	unix.Close(fd)
 	unix.Close(at)
-	f, err := r.Open(strings.Join(parts, "/") + "/f")
+	f, _, err := r.Open(strings.Join(parts, "/") + "/f")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestPipeDoesNotBlock(t *testing.T) {
 	if err := unix.Mkfifo(filepath.Join(dir, "pipe"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Open("pipe"); !errors.Is(err, ErrNotRegular) {
+	if _, _, err := r.Open("pipe"); !errors.Is(err, ErrNotRegular) {
 		t.Errorf("pipe: %v", err)
 	}
 }
@@ -73,7 +73,7 @@ func TestPipeDoesNotBlock(t *testing.T) {
 // A cached read and the checks around it are the hot path of serving.
 func TestHotPathAllocates(t *testing.T) {
 	_, r := tree(t, "file")
-	f, err := r.Open("file")
+	f, _, err := r.Open("file")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -98,7 +98,7 @@ func TestReadDirLarge(t *testing.T) {
 
 func TestOpenReads(t *testing.T) {
 	_, r := tree(t, "sub/file")
-	f, err := r.Open("sub/file")
+	f, _, err := r.Open("sub/file")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestConfined(t *testing.T) {
 	link(filepath.Join("in", "file"), "direct")
 	for _, name := range []string{"../" + filepath.Base(outside) + "/secret", "in/../../x", "/etc/passwd",
 		"", "in//file", "./in", "out/secret", "alias/file", "direct", "in\x00", "in"} {
-		if f, err := r.Open(name); err == nil {
+		if f, _, err := r.Open(name); err == nil {
 			f.Close()
 			t.Errorf("%q was opened", name)
 		}

@@ -69,20 +69,21 @@ func (r *Root) Stat(path string) (Stat, error) {
 }
 
 // Open implements [FS].
-func (r *Root) Open(path string) (File, error) {
+func (r *Root) Open(path string) (File, Stat, error) {
 	fd, err := r.open("open", path, openFile)
 	if err != nil {
-		return nil, err
+		return nil, Stat{}, err
 	}
-	var st unix.Stat_t
-	if err = unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
+	f := &file{fd: fd, name: path}
+	st, err := f.Stat()
+	if err == nil && !st.Mode.IsRegular() {
 		err = ErrNotRegular
 	}
 	if err != nil {
 		unix.Close(fd)
-		return nil, &fs.PathError{Op: "open", Path: r.join(path), Err: err}
+		return nil, Stat{}, &fs.PathError{Op: "open", Path: r.join(path), Err: err}
 	}
-	return &file{fd: fd, name: path}, nil
+	return f, st, nil
 }
 
 // open resolves path beneath the root. It tries to leave the access time alone

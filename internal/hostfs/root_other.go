@@ -99,24 +99,25 @@ func (r *Root) ReadDir(name string, l *Listing) error {
 }
 
 // Open implements [FS].
-func (r *Root) Open(name string) (File, error) {
+func (r *Root) Open(name string) (File, Stat, error) {
 	info, err := r.lstat("open", name)
 	if err != nil {
-		return nil, err
+		return nil, Stat{}, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, &fs.PathError{Op: "open", Path: r.join(name), Err: ErrNotRegular}
+		return nil, Stat{}, &fs.PathError{Op: "open", Path: r.join(name), Err: ErrNotRegular}
 	}
 	f, err := r.root.Open(filepath.FromSlash(name))
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: r.join(name), Err: underlying(err)}
+		return nil, Stat{}, &fs.PathError{Op: "open", Path: r.join(name), Err: underlying(err)}
 	}
 	// The name may have been exchanged since it was looked at.
-	if now, err := f.Stat(); err != nil || !os.SameFile(info, now) {
+	now, err := f.Stat()
+	if err != nil || !os.SameFile(info, now) {
 		f.Close()
-		return nil, &fs.PathError{Op: "open", Path: r.join(name), Err: ErrNotRegular}
+		return nil, Stat{}, &fs.PathError{Op: "open", Path: r.join(name), Err: ErrNotRegular}
 	}
-	return &file{std: f}, nil
+	return &file{std: f}, statOf(now), nil
 }
 
 // file is an open regular file.
