@@ -37,19 +37,35 @@ type entry struct {
 
 // entryAt decodes the entry at a byte offset of a slice. The caller holds mu.
 func (m *mapper) entryAt(sl *slice, at int64) entry {
-	e := entry{L2Entry: qcow2fmt.L2Entry(binary.BigEndian.Uint64(sl.data[at:]))}
-	if m.geo.ExtendedL2 {
-		e.sub = qcow2fmt.Subclusters(binary.BigEndian.Uint64(sl.data[at+8:]))
+	return decodeEntry(m.geo, sl.data[at:])
+}
+
+// impossible reports whether the subcluster bits contradict each other or the
+// first word (Extended L2 Entries).
+func (e entry) impossible() bool {
+	return e.sub.Allocated()&e.sub.Zero() != 0 || e.Offset() == 0 && e.sub.Allocated() != 0
+}
+
+// decodeEntry decodes the entry at the start of p.
+func decodeEntry(g qcow2fmt.Geometry, p []byte) entry {
+	e := entry{L2Entry: qcow2fmt.L2Entry(binary.BigEndian.Uint64(p))}
+	if g.ExtendedL2 {
+		e.sub = qcow2fmt.Subclusters(binary.BigEndian.Uint64(p[8:]))
 	}
 	return e
 }
 
+// encodeEntry encodes an entry to the start of p.
+func encodeEntry(g qcow2fmt.Geometry, p []byte, e entry) {
+	binary.BigEndian.PutUint64(p, uint64(e.L2Entry))
+	if g.ExtendedL2 {
+		binary.BigEndian.PutUint64(p[8:], uint64(e.sub))
+	}
+}
+
 // putEntry encodes an entry. The caller holds mu for writing.
 func (m *mapper) putEntry(sl *slice, at int64, e entry) {
-	binary.BigEndian.PutUint64(sl.data[at:], uint64(e.L2Entry))
-	if m.geo.ExtendedL2 {
-		binary.BigEndian.PutUint64(sl.data[at+8:], uint64(e.sub))
-	}
+	encodeEntry(m.geo, sl.data[at:], e)
 	m.markDirty(sl)
 }
 
