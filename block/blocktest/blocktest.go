@@ -12,6 +12,7 @@
 package blocktest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -179,10 +180,7 @@ func (e *env) spans(count int) []span {
 
 // read returns the bytes of s by ReadAt.
 func (e *env) read(s span) ([]byte, error) {
-	p := make([]byte, s.n)
-	for i := range p {
-		p[i] = 0xA5 // what is not read must not look like zeroes
-	}
+	p := bytes.Repeat([]byte{0xA5}, int(s.n)) // what is not read must not look like zeroes
 	n, err := e.dev.ReadAt(p, s.off)
 	if err != nil || n != len(p) {
 		return nil, fmt.Errorf("ReadAt %v: %d, %v", s, n, err)

@@ -118,9 +118,7 @@ func TestBaseIsUntouched(t *testing.T) {
 			clear(p)
 			err = block.WriteZeroes(d, off, n, block.NoHole)
 		default:
-			for i := range p {
-				p[i] = byte(rng.Uint32())
-			}
+			copy(p, bytes.Repeat([]byte{byte(rng.Uint32())}, len(p)))
 			_, err = d.WriteAt(p, off)
 		}
 		if err != nil {
