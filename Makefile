@@ -3,7 +3,7 @@
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  := -s -w -X main.version=$(VERSION)
-FUZZTIME ?= 10s
+FUZZTIME ?= 3s
 # What `make long` runs.
 LONGFUZZ ?= 60s
 
@@ -18,7 +18,7 @@ build: ## build bin/fatkit, one static binary
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/fatkit ./cmd/fatkit
 
 .PHONY: test
-test: setup lint cross race fuzz guest ## everything CI runs: installs the tools of the interop tests, lint, cross builds, tests with the race detector, short fuzzing, guests
+test: lint cross race fuzz ## everything that CI runs, in its short form (test/run.sh installs the tools first)
 
 .PHONY: setup
 setup: ## install the Debian packages that the interop tests use, where missing and permitted
@@ -44,7 +44,7 @@ cross: ## compile for the other systems
 	GOOS=windows GOARCH=amd64 $(GO) build ./...
 
 .PHONY: fuzz
-fuzz: ## run every fuzz target for FUZZTIME (default 10s)
+fuzz: ## run every fuzz target for FUZZTIME (default 3s)
 	./test/fuzz.sh $(FUZZTIME)
 
 .PHONY: interop

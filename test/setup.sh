@@ -19,6 +19,7 @@ sgdisk gdisk GPT-by-sgdisk
 qemu-system-x86_64 qemu-system-x86 guests
 busybox busybox-static Linux-guest
 cc gcc race-detector
+make make everything
 '
 PATH="$PATH:/usr/sbin:/sbin"
 
