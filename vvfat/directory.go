@@ -129,17 +129,19 @@ func (l *Layout) attributes(id nodeID) fatfmt.Attr {
 // know is taken from the time of the last change.
 func (w *dirWriter) times(n *node) (e fatfmt.DirEntry) {
 	l := w.l
-	created, accessed := n.btime, n.atime
-	if created == hostfs.NoTime {
-		created = n.mtime
-	}
-	if accessed == hostfs.NoTime {
-		accessed = n.mtime
-	}
-	e.CreateDate, e.CreateTime, e.CreateTenths = fatfmt.EncodeTime(l.clock(created), l.o.Location)
-	e.AccessDate, _, _ = fatfmt.EncodeTime(l.clock(accessed), l.o.Location)
+	e.CreateDate, e.CreateTime, e.CreateTenths = fatfmt.EncodeTime(l.clock(orMtime(n, n.btime)), l.o.Location)
+	e.AccessDate, _, _ = fatfmt.EncodeTime(l.clock(orMtime(n, n.atime)), l.o.Location)
 	e.WriteDate, e.WriteTime, _ = fatfmt.EncodeTime(l.clock(n.mtime), l.o.Location)
 	return e
+}
+
+// orMtime returns ns, or the time of the last change if the host does not know
+// it.
+func orMtime(n *node, ns int64) int64 {
+	if ns == hostfs.NoTime {
+		return n.mtime
+	}
+	return ns
 }
 
 // clock turns the time of a node into one that the disk may show.

@@ -33,9 +33,9 @@ type Event struct {
 // Disk is the disk of a layout, a read-only block.Device.
 //
 // A file of the host is compared with what was scanned (size, time of change,
-// inode) before each read and after each read that copies. One that changed
-// fails with diskerr.ErrChanged. One that was replaced by renaming goes on
-// from its old inode for as long as that is open here.
+// inode): before its range is passed on for zero-copy, and after its bytes were
+// copied. One that changed fails with diskerr.ErrChanged. One that was replaced
+// by renaming goes on from its old inode for as long as that is open here.
 //
 // Reads allocate nothing once the files and directories they touch are open
 // and rendered.
@@ -206,7 +206,10 @@ func renderFAT(l *Layout, p []byte, off int64) {
 }
 
 // readFile reads bytes of a file, all of them within its size, and makes sure
-// that they are those of the file that was scanned.
+// that they are those of the file that was scanned. Looking afterwards is
+// enough: it compares with the scan, so whatever changed before or during the
+// read shows, and a look beforehand, two fifths of the cost of a small read,
+// would find nothing more.
 func (d *Disk) readFile(p []byte, id nodeID, off int64, cached bool) error {
 	f, err := d.files.acquire(id, cached)
 	if err != nil {

@@ -115,6 +115,20 @@ func TestPartitionTypes(t *testing.T) {
 	}
 }
 
+// An EFI system partition is FAT32 unless it is too small for that.
+func TestESP(t *testing.T) {
+	dir := hostTree(t, "EFI/BOOT/BOOTX64.EFI")
+	tree, _ := mustScan(t, dir, ScanOptions{})
+	for size, want := range map[int64]string{0: "FAT32", 64 << 20: "FAT32", 20 << 20: "FAT16"} {
+		d := newDisk(t, tree, Options{ESP: true, SizeBytes: size}, DiskOptions{})
+		verify(t, d, dir)
+		got := judge(t, d)
+		if p := got.Disk.Partitions[0]; p.TypeGUID != fatread.GUIDSystem || got.Disk.Table != "gpt" || d.l.Info().Type != want {
+			t.Errorf("%d bytes: %s, partition %+v", size, d.l.Info().Type, p)
+		}
+	}
+}
+
 // From the smallest floppy to the largest volume.
 func TestSizes(t *testing.T) {
 	dir := hostTree(t, "a", "b/c")
@@ -358,7 +372,7 @@ func TestContradictions(t *testing.T) {
 		{FloppyKiB: 1000}, {FloppyKiB: 1440, Table: TableMBR}, {FloppyKiB: 1440, SizeBytes: 1 << 20}, {FloppyKiB: 1440, SectorBytes: 4096},
 		{FloppyKiB: 1440, FAT: 32}, {Label: "too long for a label"}, {Label: "a*b"}, {Label: "x", NoLabel: true}, {OEM: "123456789"},
 		{CodePage: 1}, {ReserveRoot: -1}, {ClusterBytes: 1000}, {SectorBytes: 300}, {ClusterBytes: 512, SectorBytes: 4096},
-		{QEMU: true, Table: TableGPT}, {FAT: 16, SizeBytes: 1 << 20}, {FAT: 16, ReserveRoot: 100_000},
+		{QEMU: true, Table: TableGPT}, {QEMU: true, SectorBytes: 1024}, {QEMU: true, SizeBytes: 1 << 20}, {FAT: 16, SizeBytes: 1 << 20}, {FAT: 16, ReserveRoot: 100_000},
 	} {
 		var oe *OptionError
 		if _, err := NewLayout(tree, o); !errors.As(err, &oe) {

@@ -154,10 +154,33 @@ func (o *Options) complete() error {
 			o.Table = TableMBR
 		}
 	}
-	if o.QEMU && o.Table == TableGPT {
-		return bad("--table", "QEMU's geometry has an MBR, no GPT")
+	if err := o.completeQEMU(bad); err != nil {
+		return err
 	}
 	return o.checkCode(bad)
+}
+
+// completeQEMU refuses what would contradict the geometry of a fat: name, and
+// sets its size: CHS 64/16/63 for FAT12, else 1024/16/63.
+func (o *Options) completeQEMU(bad func(string, string, ...any) error) error {
+	if !o.QEMU || o.FloppyKiB != 0 {
+		return nil
+	}
+	cylinders := int64(1024)
+	if o.FAT == 12 {
+		cylinders = 64
+	}
+	size := cylinders * qemuHeads * qemuTrackSectors * fatfmt.MinSectorBytes
+	switch {
+	case o.Table == TableGPT:
+		return bad("--table", "the disk of a fat: name has an MBR, no GPT")
+	case o.SectorBytes != fatfmt.MinSectorBytes:
+		return bad("--sector-size", "the disk of a fat: name has sectors of 512 bytes")
+	case o.SizeBytes != 0 && o.SizeBytes != size:
+		return bad("--size", "the disk of a fat: name has %d bytes", size)
+	}
+	o.SizeBytes = size
+	return nil
 }
 
 func (o *Options) completeFloppy(bad func(string, string, ...any) error) error {

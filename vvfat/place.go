@@ -14,8 +14,10 @@ const (
 	// partitionAlignBytes is where the partition begins, and what the size of
 	// a disk that has none of its own is rounded up to.
 	partitionAlignBytes = 1 << 20
-	// qemuVolumeSector is where QEMU's vvfat has its partition.
+	// The disk of QEMU's vvfat: where its partition begins, and its geometry.
 	qemuVolumeSector = 63
+	qemuHeads        = 16
+	qemuTrackSectors = 63
 )
 
 // qemuLabel is the label of QEMU's vvfat.
@@ -84,9 +86,6 @@ func (l *Layout) place(d *demand) error {
 	if l.id.Table == TableGPT {
 		s.after = sector + gpt.UsualEntries*gpt.EntryBytes
 	}
-	if l.o.QEMU && l.o.FloppyKiB == 0 {
-		l.o.SizeBytes = qemuBytes(l.o.FAT)
-	}
 	g, err := s.volume()
 	if err != nil {
 		return err
@@ -119,21 +118,12 @@ func (l *Layout) settle() {
 	l.entries[0], l.entries[1] = l.geo.Type.FirstEntries(l.geo.Media)
 }
 
-// qemuBytes is the size of QEMU's disks: 64/16/63 for FAT12, else 1024/16/63.
-func qemuBytes(fat int) int64 {
-	cylinders := int64(1024)
-	if fat == 12 {
-		cylinders = 64
-	}
-	return cylinders * 16 * 63 * 512
-}
-
 // diskGeometry returns the heads and sectors of a track by which a BIOS
 // addresses a disk of so many sectors.
 func diskGeometry(sectors int64, qemu bool) (heads, sectorsPerTrack uint16) {
 	g := mbr.AssistedGeometry(uint64(sectors))
 	if qemu {
-		g.Heads = 16
+		g.Heads = qemuHeads
 	}
 	return uint16(g.Heads), uint16(g.SectorsPerTrack)
 }

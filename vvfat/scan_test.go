@@ -271,22 +271,3 @@ func TestScanFS(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 }
-
-func BenchmarkScan(b *testing.B) {
-	var names []string
-	for d := range 100 {
-		for f := range 100 {
-			names = append(names, fmt.Sprintf("dir%04d/file-number-%04d.txt", d, f))
-		}
-	}
-	dir := hostTree(b, names...)
-	b.ReportAllocs()
-	for b.Loop() {
-		tree, err := ScanDir(context.Background(), dir, ScanOptions{})
-		if err != nil {
-			b.Fatal(err)
-		}
-		tree.Close()
-	}
-	b.ReportMetric(float64(len(names)*b.N)/b.Elapsed().Seconds(), "files/s")
-}

@@ -59,6 +59,10 @@ func (d *Disk) fileSegment(dst []block.Segment, r *run, n int64) ([]block.Segmen
 	if err != nil {
 		return dst, err
 	}
+	if err := d.files.check(f); err != nil {
+		f.Release()
+		return dst, err
+	}
 	if file := f.content.OSFile(); file != nil {
 		return append(dst, block.FileSegment(file, r.off, n, f)), nil
 	}

@@ -57,10 +57,15 @@ func (s *sizer) volume() (fatfmt.Geometry, error) {
 	return fatfmt.Geometry{}, err
 }
 
-// types returns the types to try for a disk of no particular size.
+// types returns the types to try for a disk of no particular size. An EFI
+// system partition on a disk that is not removable is FAT32 (UEFI 2.10, section
+// 13.3.1.1).
 func (s *sizer) types() []fatfmt.Type {
-	if s.o.FAT != 0 {
+	switch {
+	case s.o.FAT != 0:
 		return []fatfmt.Type{fatfmt.Type(s.o.FAT)}
+	case s.o.ESP:
+		return []fatfmt.Type{fatfmt.FAT32}
 	}
 	return []fatfmt.Type{fatfmt.FAT16, fatfmt.FAT32}
 }
@@ -110,6 +115,9 @@ func (s *sizer) sized() (fatfmt.Geometry, error) {
 	}
 	types := []fatfmt.Type{fatfmt.Type(s.o.FAT)}
 	if s.o.FAT == 0 {
+		if s.o.ESP {
+			types = s.types()
+		}
 		// What the size suggests comes first, then all that might hold more.
 		types = append(types, fatfmt.FAT32, fatfmt.FAT16, fatfmt.FAT12)
 	}
