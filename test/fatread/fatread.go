@@ -158,6 +158,17 @@ func (rd *reader) problem(format string, args ...any) {
 	}
 }
 
+// ClusterOffset returns where a cluster begins on the disk, in bytes.
+func (t *Tree) ClusterOffset(c uint32) int64 {
+	var start int64
+	for _, p := range t.Disk.Partitions {
+		if p.Number == t.Disk.Chosen {
+			start = p.StartBytes
+		}
+	}
+	return start + t.Volume.dataOffset + int64(c-2)*t.Volume.ClusterBytes
+}
+
 // Open returns the contents of a file of the tree.
 func (t *Tree) Open(path string) (io.Reader, error) {
 	e := t.Entries[path]

@@ -71,6 +71,19 @@ func Missing(t testing.TB, what string) {
 	t.Skip("left out: " + what)
 }
 
+// T is what the helpers of tests need of a test. Both *testing.T and *rapid.T
+// have it.
+type T interface {
+	Helper()
+	Context() context.Context
+	Logf(format string, args ...any)
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Error(args ...any)
+	Fatal(args ...any)
+	FailNow()
+}
+
 // Result is what a program printed and how it ended.
 type Result struct {
 	Stdout, Stderr string
@@ -80,13 +93,13 @@ type Result struct {
 
 // Try runs a program and returns its result whatever its exit code is. It
 // fails the test if the program cannot be started or hangs.
-func Try(t testing.TB, name string, args ...string) Result {
+func Try(t T, name string, args ...string) Result {
 	t.Helper()
 	return TryEnv(t, nil, name, args...)
 }
 
 // TryEnv is Try with additions to the environment.
-func TryEnv(t testing.TB, env []string, name string, args ...string) Result {
+func TryEnv(t T, env []string, name string, args ...string) Result {
 	t.Helper()
 	path := Lookup(name)
 	if path == "" {
@@ -110,7 +123,7 @@ func TryEnv(t testing.TB, env []string, name string, args ...string) Result {
 
 // Run runs a program that must succeed and returns what it wrote to standard
 // output.
-func Run(t testing.TB, name string, args ...string) string {
+func Run(t T, name string, args ...string) string {
 	t.Helper()
 	r := Try(t, name, args...)
 	if r.Code != 0 {

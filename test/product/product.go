@@ -1,0 +1,128 @@
+// Package product builds the fatkit program and runs it for the tests that
+// judge it from outside: interoperability, guests and benchmarks.
+//
+// The environment variable FATKIT names a program to take instead of building
+// one, to judge a release.
+package product
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// startPatience ends the wait for a server that neither serves nor ends.
+const startPatience = 3 * time.Minute
+
+// Build builds fatkit into dir and returns its path.
+func Build(dir string) (string, error) {
+	if bin := os.Getenv("FATKIT"); bin != "" {
+		return filepath.Abs(bin)
+	}
+	root, err := moduleRoot()
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(dir, "fatkit")
+	cmd := exec.Command("go", "build", "-trimpath", "-o", bin, "./cmd/fatkit")
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%s: %w\n%s", cmd, err, out)
+	}
+	return bin, nil
+}
+
+// moduleRoot returns the folder with go.mod.
+func moduleRoot() (string, error) {
+	out, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Dir(strings.TrimSpace(string(out))), nil
+}
+
+// Server is a running server, of fatkit or of a peer, on a unix socket.
+type Server struct {
+	Socket string
+	URI    string
+	PID    int
+
+	cmd   *exec.Cmd
+	log   *logBuffer
+	ended chan struct{}
+	err   error // valid after ended
+}
+
+// logBuffer collects what a server prints.
+type logBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// StartServer starts a server and returns when it accepts connections on
+// socket. extraEnv adds to the environment.
+func StartServer(socket string, extraEnv []string, name string, args ...string) (*Server, error) {
+	s := &Server{
+		Socket: socket, URI: "nbd+unix:///?socket=" + socket,
+		cmd: exec.Command(name, args...), log: &logBuffer{}, ended: make(chan struct{}),
+	}
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	s.cmd.Env = append(os.Environ(), extraEnv...)
+	if err := s.cmd.Start(); err != nil {
+		return nil, err
+	}
+	s.PID = s.cmd.Process.Pid
+	go func() {
+		s.err = s.cmd.Wait()
+		close(s.ended)
+	}()
+	deadline := time.Now().Add(startPatience)
+	for {
+		if conn, err := net.Dial("unix", socket); err == nil {
+			return s, conn.Close()
+		}
+		select {
+		case <-s.ended:
+			return nil, fmt.Errorf("%s ended before it served: %v\n%s", s.cmd, s.err, s.log)
+		case <-time.After(time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			return nil, errors.Join(fmt.Errorf("%s does not serve\n%s", s.cmd, s.log), s.Stop())
+		}
+	}
+}
+
+// Log returns what the server has printed.
+func (s *Server) Log() string { return s.log.String() }
+
+// Stop ends the server as a user would and returns the error it ended with.
+func (s *Server) Stop() error {
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case <-s.ended:
+		return s.err
+	case <-time.After(startPatience):
+		return errors.Join(fmt.Errorf("%s did not stop\n%s", s.cmd, s.log), s.cmd.Process.Kill())
+	}
+}
