@@ -1,0 +1,43 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/fatkit/fatkit/test/tools"
+)
+
+// TestRowsRun runs every row in its short form: it shows that they work, and
+// asserts no speed.
+func TestRowsRun(t *testing.T) {
+	tools.Need(t, "nbdkit", "nbdcopy", "nbdinfo", "fio", "mkfs.fat", "mcopy", "cp")
+	b, err := newBench(t.TempDir(), t.TempDir(), 1, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.close()
+	results, err := b.runRows(allRows())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range results {
+		for _, o := range r.Outcomes {
+			if o.Median <= 0 || len(o.Samples) != 1 {
+				t.Errorf("%s: %s: %+v", r.Row, o.Name, o)
+			}
+		}
+	}
+	if len(results) != len(allRows()) {
+		t.Errorf("%d rows of %d", len(results), len(allRows()))
+	}
+}
+
+func TestMedian(t *testing.T) {
+	for _, c := range []struct {
+		in   []float64
+		want float64
+	}{{nil, 0}, {[]float64{3}, 3}, {[]float64{9, 1, 5}, 5}, {[]float64{4, 1, 3, 2}, 2.5}} {
+		if got := median(c.in); got != c.want {
+			t.Errorf("median(%v) = %v, want %v", c.in, got, c.want)
+		}
+	}
+}
