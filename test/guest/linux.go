@@ -119,24 +119,26 @@ func (l *Linux) Report(t testing.TB) []byte {
 	return p[8:][:n]
 }
 
-// ReadTreeScript mounts /dev/$1 for reading and reports, for each file and
-// directory, the fields of [TreeFile] in a form that [ParseTree] reads. Times
-// are taken as UTC; a name may hold any byte but NUL.
+// ReadTreeScript mounts each of the devices $devices, such as "vda vdb1", for
+// reading and reports, for each of its files and directories, the fields of
+// [TreeFile] in a form that [ParseTrees] reads. Times are taken as UTC; a name
+// may hold any byte but NUL.
 const ReadTreeScript = `
 set -e
-mount -t vfat -o ro,utf8=1,shortname=mixed,tz=UTC,codepage=437,iocharset=utf8 "/dev/$dev" /mnt
-cd /mnt
-find . -mindepth 1 -print0 >/tmp/list
-xargs -0 stat -c '%F|%Y|%s|%a' </tmp/list >/tmp/stat
-: >/tmp/sums
-find . -type f -print0 | xargs -0 -r sha256sum | cut -c 1-64 >/tmp/sums
-find . -type f -print0 >/tmp/files
-for f in list stat files sums; do
-	printf '%08d' "$(wc -c </tmp/$f)"
-	cat /tmp/$f
+for dev in $devices; do
+	mount -t vfat -o ro,utf8=1,shortname=mixed,tz=UTC,codepage=437,iocharset=utf8 "/dev/$dev" /mnt
+	cd /mnt
+	find . -mindepth 1 -print0 >/tmp/list
+	xargs -0 stat -c '%F|%Y|%s|%a' </tmp/list >/tmp/stat
+	find . -type f -print0 >/tmp/files
+	xargs -0 -n 50 sha256sum </tmp/files | cut -c 1-64 >/tmp/sums
+	for f in list stat files sums; do
+		printf '%08d' "$(wc -c </tmp/$f)"
+		cat /tmp/$f
+	done
+	cd /
+	umount /mnt
 done
-cd /
-umount /mnt
 `
 
 // TreeFile is a file or a directory as the guest sees it.
@@ -148,19 +150,33 @@ type TreeFile struct {
 	Sum     string // SHA-256 of a file in hexadecimal
 }
 
-// ParseTree reads a report of [ReadTreeScript] into a map by path.
-func ParseTree(report []byte) (map[string]TreeFile, error) {
-	var parts [4][]byte // list, stat, files, sums
-	for i := range parts {
-		var n int
-		if len(report) < 8 {
-			return nil, fmt.Errorf("report ends early")
+// ParseTrees reads a report of [ReadTreeScript] into a map by path for each
+// device.
+func ParseTrees(report []byte) ([]map[string]TreeFile, error) {
+	var trees []map[string]TreeFile
+	for len(report) > 0 {
+		var parts [4][]byte // list, stat, files, sums
+		for i := range parts {
+			var n int
+			if len(report) < 8 {
+				return nil, fmt.Errorf("report ends early")
+			}
+			if _, err := fmt.Sscanf(string(report[:8]), "%d", &n); err != nil || n > len(report)-8 {
+				return nil, fmt.Errorf("part %d has length %q", i, report[:8])
+			}
+			parts[i], report = report[8:][:n], report[8+n:]
 		}
-		if _, err := fmt.Sscanf(string(report[:8]), "%d", &n); err != nil || n > len(report)-8 {
-			return nil, fmt.Errorf("part %d has length %q", i, report[:8])
+		tree, err := parseTree(parts)
+		if err != nil {
+			return nil, err
 		}
-		parts[i], report = report[8:][:n], report[8+n:]
+		trees = append(trees, tree)
 	}
+	return trees, nil
+}
+
+// parseTree joins the parts of the report of one device.
+func parseTree(parts [4][]byte) (map[string]TreeFile, error) {
 	list, stats := split(parts[0], 0), split(parts[1], '\n')
 	files, sums := split(parts[2], 0), split(parts[3], '\n')
 	if len(list) != len(stats) || len(files) != len(sums) {
