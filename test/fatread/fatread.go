@@ -47,6 +47,9 @@ type Options struct {
 	// DecodeShort turns the raw bytes of a short name that has no long name
 	// into text. nil accepts ASCII only and reports other bytes.
 	DecodeShort func([]byte) string
+	// LeadByte tells the first bytes of two-byte characters in short names; the
+	// second may be any byte from 0x40. nil means that there are none.
+	LeadByte func(byte) bool
 	// Used says that a guest has written to the disk since it was made. Guests
 	// leave the counts in the backup of FSInfo as they were.
 	Used bool

@@ -152,10 +152,9 @@ func (d *dirWalk) shortName(raw []byte, caseBits byte) (upper, shown string) {
 		name[0] = 0xE5
 	}
 	base, ext := trimSpaces(name[:8]), trimSpaces(name[8:])
-	for i, c := range []byte(base + ext) {
-		if c < 0x20 || c == ' ' || c >= 'a' && c <= 'z' || strings.IndexByte(`"*+,./:;<=>?[\]|`, c) >= 0 {
-			d.rd.problem("%s: slot %d: short name %q has byte %#x at %d", d.show(), d.slot, raw[:11], c, i)
-			break
+	for _, part := range []string{base, ext} {
+		if c, bad := d.illegalShort(part); bad {
+			d.rd.problem("%s: slot %d: short name %q has byte %#x", d.show(), d.slot, raw[:11], c)
 		}
 	}
 	if base == "" {
@@ -170,6 +169,26 @@ func (d *dirWalk) shortName(raw []byte, caseBits byte) (upper, shown string) {
 		ext = strings.ToLower(ext)
 	}
 	return upper, join83(base, ext)
+}
+
+// illegalShort returns a byte that a part of a short name must not have (FAT
+// section 6.1). The second byte of a two-byte character is not looked at, but
+// it must be there.
+func (d *dirWalk) illegalShort(part string) (byte, bool) {
+	lead := d.rd.o.LeadByte
+	for i := 0; i < len(part); i++ {
+		c := part[i]
+		if lead != nil && lead(c) {
+			if i++; i == len(part) || part[i] < 0x40 {
+				return c, true
+			}
+			continue
+		}
+		if c < 0x20 || c == ' ' || c >= 'a' && c <= 'z' || strings.IndexByte(`"*+,./:;<=>?[\]|`, c) >= 0 {
+			return c, true
+		}
+	}
+	return 0, false
 }
 
 func join83(base, ext string) string {

@@ -75,6 +75,7 @@ func TestFirmwareRunsWhatWasRebuilt(t *testing.T) {
 		{"refresh on boot-read", []string{"--refresh-on", "boot-read"}, nil, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // a firmware spends much of its time waiting
 			dir := t.TempDir()
 			writeFile(t, dir, BootPath, BootApp("VERSION 1"))
 			writeFile(t, dir, "other/data.bin", make([]byte, 100_000))
@@ -104,6 +105,7 @@ func TestShellReads(t *testing.T) {
 	writeFile(t, dir, "a folder/numbers.bin", make([]byte, 12345))
 	for _, args := range [][]string{{"--fat", "12"}, {"--fat", "16", "--table", "none"}, {"--fat", "32", "--table", "gpt"}} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			t.Parallel()
 			s := product.Serve(t, append(args, dir)...)
 			m := Start(t, append(FirmwareArgs(t), "-drive", DiskArg(s.URI))...)
 			m.WaitFor(t, "12,345")

@@ -129,9 +129,10 @@ for dev in $devices; do
 	mount -t vfat -o ro,utf8=1,shortname=mixed,tz=UTC,codepage=437,iocharset=utf8 "/dev/$dev" /mnt
 	cd /mnt
 	find . -mindepth 1 -print0 >/tmp/list
-	xargs -0 stat -c '%F|%Y|%s|%a' </tmp/list >/tmp/stat
+	find . -mindepth 1 -exec stat -c '%F|%Y|%s|%a' {} + >/tmp/stat
 	find . -type f -print0 >/tmp/files
-	xargs -0 -n 50 sha256sum </tmp/files | cut -c 1-64 >/tmp/sums
+	find . -type f -exec sha256sum {} + >/tmp/names-and-sums
+	cut -c 1-64 /tmp/names-and-sums >/tmp/sums
 	for f in list stat files sums; do
 		printf '%08d' "$(wc -c </tmp/$f)"
 		cat /tmp/$f

@@ -67,6 +67,9 @@ func matrix() []disk {
 			})
 		}
 	}
+	if product.Long() { // much to copy, for a disk that is nearly empty
+		m = append(m, disk{"40 GiB FAT32", []string{"--fat", "32", "--size", "40G"}, 32, "mbr", 4, 0})
+	}
 	return append(m,
 		disk{"defaults", nil, 0, "mbr", 4, 0},
 		disk{"ESP", []string{"--esp"}, 0, "gpt", 4, 0},
@@ -74,7 +77,7 @@ func matrix() []disk {
 		disk{"clusters of 64 KiB", []string{"--fat", "16", "--cluster", "64K", "--size", "1G"}, 16, "mbr", 4, 0},
 		disk{"clusters of 512", []string{"--fat", "32", "--cluster", "512"}, 32, "mbr", 4, 0},
 		disk{"2 GiB FAT16", []string{"--fat", "16", "--size", "2G"}, 16, "mbr", 4, 0},
-		disk{"8 GiB FAT32", []string{"--fat", "32", "--size", "8G"}, 32, "gpt", 4, 0},
+		disk{"1 GiB FAT32", []string{"--fat", "32", "--size", "1G", "--table", "gpt"}, 32, "gpt", 4, 0},
 		disk{"label and serial", []string{"--label", "MY LABEL", "--serial", "deadbeef", "--oem", "MSDOS5.0"}, 0, "mbr", 4, 0},
 		disk{"room in the root", []string{"--fat", "16", "--reserve-root", "600"}, 16, "mbr", 4, 0},
 		disk{"first files", []string{"--first", "lower.txt,big.bin"}, 0, "mbr", 4, 0},
