@@ -81,6 +81,7 @@ type bench struct {
 	short    bool
 	trees    map[string]string // folder of each tree
 	images   map[string]string // raw image of each tree
+	bytes    map[string]int64  // in the files of each tree
 	interval chan os.Signal
 }
 
@@ -99,7 +100,7 @@ func newBench(dir, tmpfs string, turns int, short bool) (*bench, error) {
 	}
 	b := &bench{
 		dir: dir, tmp: tmp, turns: turns, short: short,
-		trees: map[string]string{}, images: map[string]string{}, interval: make(chan os.Signal, 1),
+		trees: map[string]string{}, images: map[string]string{}, bytes: map[string]int64{}, interval: make(chan os.Signal, 1),
 	}
 	signal.Notify(b.interval, os.Interrupt, syscall.SIGTERM)
 	if b.bin, err = product.Build(dir); err != nil {

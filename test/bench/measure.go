@@ -66,6 +66,7 @@ func (b *bench) tree(name string) (string, error) {
 		return "", err
 	}
 	b.trees[name] = dir
+	_, b.bytes[name] = t.Files()
 	return dir, nil
 }
 

@@ -8,6 +8,7 @@ package product
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -78,8 +79,8 @@ func (l *logBuffer) String() string {
 	return l.b.String()
 }
 
-// StartServer starts a server and returns when it accepts connections on
-// socket. extraEnv adds to the environment.
+// StartServer starts a server and returns when it greets on socket: a server
+// may bind its socket before it can serve. extraEnv adds to the environment.
 func StartServer(socket string, extraEnv []string, name string, args ...string) (*Server, error) {
 	s := &Server{
 		Socket: socket, URI: "nbd+unix:///?socket=" + socket,
@@ -97,8 +98,8 @@ func StartServer(socket string, extraEnv []string, name string, args ...string) 
 	}()
 	deadline := time.Now().Add(startPatience)
 	for {
-		if conn, err := net.Dial("unix", socket); err == nil {
-			return s, conn.Close()
+		if greets(socket, deadline) {
+			return s, nil
 		}
 		select {
 		case <-s.ended:
@@ -109,6 +110,22 @@ func StartServer(socket string, extraEnv []string, name string, args ...string) 
 			return nil, errors.Join(fmt.Errorf("%s does not serve\n%s", s.cmd, s.log), s.Stop())
 		}
 	}
+}
+
+// greets tells whether an NBD server answers on a socket: it sends NBDMAGIC
+// first (NBD protocol, "Newstyle negotiation").
+func greets(socket string, deadline time.Time) bool {
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	magic := make([]byte, 8)
+	if err := conn.SetDeadline(deadline); err != nil {
+		return false
+	}
+	_, err = io.ReadFull(conn, magic)
+	return err == nil && string(magic) == "NBDMAGIC"
 }
 
 // Log returns what the server has printed.
