@@ -158,4 +158,3 @@ func TestRefreshCommand(t *testing.T) {
 		t.Errorf("status: exit code %d\n%s%s", r.Code, r.Stdout, r.Stderr)
 	}
 }
-
