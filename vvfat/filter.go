@@ -70,7 +70,7 @@ func (f *filter) unlisted(j *job, err error) {
 	switch {
 	case j.id == rootID:
 		j.err = err
-	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotDir):
+	case gone(err):
 		j.warns = []Warning{{WarnVanished, j.show, "shown empty: removed or replaced during the scan"}}
 	case f.o.Unreadable == Skip:
 		j.warns = []Warning{{WarnUnreadable, j.show, "shown empty: " + reason(err)}}

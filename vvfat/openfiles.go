@@ -159,9 +159,7 @@ func (c *openFiles) check(f *openFile) error {
 // is the first of this file. A file that is gone, or is no file any more, has
 // changed.
 func (c *openFiles) fail(id nodeID, err error) error {
-	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, hostfs.ErrNotRegular), errors.Is(err, io.EOF),
-		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.ENOTDIR):
+	if gone(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = diskerr.ErrChanged
 	}
 	err = &fs.PathError{Op: "read", Path: c.tree.path(id), Err: bare(err)}

@@ -175,7 +175,7 @@ func (o *Options) completeQEMU(bad func(string, string, ...any) error) error {
 	case o.Table == TableGPT:
 		return bad("--table", "the disk of a fat: name has an MBR, no GPT")
 	case o.SectorBytes != fatfmt.MinSectorBytes:
-		return bad("--sector-size", "the disk of a fat: name has sectors of 512 bytes")
+		return bad("--sector", "the disk of a fat: name has sectors of 512 bytes")
 	case o.SizeBytes != 0 && o.SizeBytes != size:
 		return bad("--size", "the disk of a fat: name has %d bytes", size)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -270,4 +271,100 @@ func TestScanFS(t *testing.T) {
 	if got := kinds(warns); got != "symlink-loop:loop symlink-outside:out" {
 		t.Errorf("%s", got)
 	}
+}
+
+// meddler is a source in which a host program works at the same time: it calls
+// after when a directory has been listed.
+type meddler struct {
+	source
+	after func(path string)
+}
+
+func (m meddler) list(path string, l *hostfs.Listing) error {
+	err := m.source.list(path, l)
+	m.after(path)
+	return err
+}
+
+// What vanishes or changes its kind during a scan is a warning.
+func TestScanUnderChange(t *testing.T) {
+	for what, change := range map[string]func(dir string) error{
+		"removed":  os.RemoveAll,
+		"replaced": func(dir string) error { os.RemoveAll(dir); return os.WriteFile(dir, nil, 0o644) },
+		"linked":   func(dir string) error { os.RemoveAll(dir); return os.Symlink("/", dir) },
+	} {
+		dir := hostTree(t, "stays/x", "goes/y", "file")
+		root, err := hostfs.OpenRoot(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var warns []Warning
+		src := meddler{hostSource{root}, func(path string) {
+			if path == "." {
+				change(filepath.Join(dir, "goes"))
+			}
+		}}
+		tree, err := scan(context.Background(), src, ScanOptions{Warn: func(w Warning) { warns = append(warns, w) }})
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if got := strings.Join(paths(tree), " "); got != "file goes/ stays/ stays/x" || kinds(warns) != "vanished:goes" {
+			t.Errorf("%s: %s, %v", what, got, warns)
+		}
+		newDisk(t, tree, Options{}, DiskOptions{}).Close()
+		tree.Close()
+	}
+}
+
+// gridSource is directories full of files that exist nowhere.
+type gridSource struct{ dirs, perDir int }
+
+func (s gridSource) name() string                   { return "grid" }
+func (s gridSource) resolve(string) (string, error) { return "", fs.ErrNotExist }
+func (s gridSource) stat(string) (hostfs.Stat, error) {
+	return hostfs.Stat{Mode: fs.ModeDir | 0o755}, nil
+}
+func (s gridSource) Close() error { return nil }
+func (s gridSource) open(string) (content, hostfs.Stat, error) {
+	return nil, hostfs.Stat{}, fs.ErrNotExist
+}
+
+func (s gridSource) list(path string, l *hostfs.Listing) error {
+	l.Reset()
+	n, e := s.perDir, hostfs.Entry{Stat: hostfs.Stat{Size: 1024, Mode: 0o644}}
+	if path == "." {
+		n, e = s.dirs, hostfs.Entry{Stat: hostfs.Stat{Mode: fs.ModeDir | 0o755}}
+	}
+	for i := range n {
+		l.Add(fmt.Sprintf("a name of some length %d", i), e)
+	}
+	return nil
+}
+
+// A file takes less than 250 bytes of the heap, its place on the disk
+// included.
+func TestMemory(t *testing.T) {
+	const dirs, perDir, limit = 1000, 100, 250
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	tree, err := scan(context.Background(), gridSource{dirs, perDir}, ScanOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := NewLayout(tree, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := NewDisk(l, DiskOptions{})
+	used := (heap() - before) / (dirs * perDir)
+	t.Logf("%d bytes for each file", used)
+	if used > limit {
+		t.Errorf("%d bytes for each file, at most %d are meant", used, limit)
+	}
+	d.Close()
 }

@@ -288,7 +288,7 @@ func (s *sizer) tooSmall(g *fatfmt.Geometry, why error) error {
 	case s.o.ClusterBytes != 0:
 		e.Hint = "use a larger --cluster, or none"
 	default:
-		e.Hint = "use a larger --sector-size, or --exclude"
+		e.Hint = "use a larger --sector, or --exclude"
 	}
 	return e
 }

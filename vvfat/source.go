@@ -2,9 +2,11 @@ package vvfat
 
 import (
 	"context"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"github.com/fatkit/fatkit/internal/hostfs"
 )
@@ -59,6 +61,13 @@ func ScanDir(ctx context.Context, dir string, o ScanOptions) (*Tree, error) {
 // at random it is not. Links are followed if fsys is an fs.ReadLinkFS.
 func ScanFS(ctx context.Context, fsys fs.FS, o ScanOptions) (*Tree, error) {
 	return scanAndOwn(ctx, &fsSource{fsys: fsys}, o)
+}
+
+// gone reports whether err means that a path leads no more to what it led to:
+// to nothing, or to something of another kind.
+func gone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, hostfs.ErrNotRegular) ||
+		errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP)
 }
 
 // scanAndOwn closes the source of a scan that fails.

@@ -31,4 +31,28 @@
 // Clusters are given out in the order of the tree's nodes: the root's entries,
 // then the entries of its first directory, and so on, breadth first and each
 // directory in the order of its names' bytes.
+//
+// # Names
+//
+// Any name of the host has a place on the disk, by rules that can be undone:
+//
+//   - Bytes that FAT forbids or that are no UTF-8, and dots and spaces at the
+//     end, become private characters (fatfmt.MapName). fatfmt.UnmapName gives
+//     the name back without a table.
+//   - Of names that differ in case alone the first in the order of bytes keeps
+//     its name, which is the one with capitals; the others, and names over 255
+//     UTF-16 units, get a hash of the whole name in their own
+//     (fatfmt.DistinctName). The layout holds the table of these.
+//
+// Each such name is a [Warning] of the layout. Short names are given in the
+// order of bytes as well, and never equal to a long name of the directory.
+//
+// # Symbolic links
+//
+// A link to something within the root is followed: the file or directory
+// appears once more, under the link's name and with clusters of its own. A link
+// that leads outside is an error, or left out (ScanOptions.Symlinks). A link
+// that leads nowhere, to itself or to a directory above itself is left out with
+// a warning. What a link leads to is decided once, by the scan; the disk then
+// opens the target itself and follows no link.
 package vvfat
