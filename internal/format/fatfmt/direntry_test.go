@@ -80,6 +80,7 @@ func TestShortNameString(t *testing.T) {
 		{"README  TXT", CaseLowerBase, cp437, "readme.TXT"},
 		{"README  TXT", CaseLowerBase | CaseLowerExt, cp437, "readme.txt"},
 		{"README  TXT", 0xE7, cp437, "README.TXT"},
+		{"AZ@[`az    ", CaseLowerBase, cp437, "az@[`az"},
 		{"MAKEFILE   ", 0, cp437, "MAKEFILE"},
 		{"A B     C D", 0, cp437, "A B.C D"},
 		{"\x8EBC        ", CaseLowerBase, cp437, "Äbc"},

@@ -76,6 +76,9 @@ func TestClassify(t *testing.T) {
 				t.Errorf("%v: %#x is %v, want %v", typ, v, got, want)
 			}
 		}
+		if at := typ.EntryOffset(7) + int64(typ.EntryBytes()); at != typ.EntriesBytes(8) {
+			t.Errorf("%v: entry 7 ends at %d", typ, at)
+		}
 		if typ.Classify(typ.EndMark(), 100) != End || typ.Classify(typ.BadMark(), 100) != Bad {
 			t.Errorf("%v: marks", typ)
 		}

@@ -32,6 +32,11 @@ func TestEncodeLabel(t *testing.T) {
 			t.Errorf("%q is read as %q", in, back)
 		}
 	}
+	for in, want := range map[string]string{"           ": "", "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00": "", "A\x00         ": "A"} {
+		if got := DecodeLabel(name11(in), cp); got != want {
+			t.Errorf("%q is read as %q", in, got)
+		}
+	}
 	for _, in := range []string{"twelve chars", "a.b", "a/b", "a*", " a", "a\x01", "漢", "a\xFF", "\x7F"} {
 		if got, err := EncodeLabel(in, cp); !errors.Is(err, fs.ErrInvalid) {
 			t.Errorf("%q is %q, %v", in, got, err)

@@ -157,6 +157,10 @@ func TestLongNameOrphans(t *testing.T) {
 		}
 	}
 	var n LongName
+	feed(&n, slots(AppendLongName(nil, AppendUTF16(nil, strings.Repeat("x", 255)), Checksum(short))))
+	if units, o := n.Take(short); len(units) != 255 || o != 0 {
+		t.Errorf("the longest name: %d units, %d orphans", len(units), o)
+	}
 	o := feed(&n, append(name()[:2], name()...))
 	if units, more := n.Take(short); len(units) != 30 || o+more != 2 {
 		t.Errorf("a name after a broken one: %d units, %d orphans", len(units), o+more)

@@ -30,6 +30,8 @@ func checkPlan(t interface {
 		t.Fatalf("%d sectors, asked for %d", g.TotalSectors, o.TotalSectors)
 	case fatEntries < int64(g.Clusters)+2:
 		t.Fatalf("FAT of %d entries for %d clusters", fatEntries, g.Clusters)
+	case o.AlignBytes == 0 && uint64(g.TotalSectors) == o.TotalSectors && g.FATSectors > 1 && smallerFATWorks(g):
+		t.Fatalf("FAT of %d sectors for %d clusters is larger than it need be", g.FATSectors, g.Clusters)
 	case o.AlignBytes != 0 && g.DataOffset()%int64(o.AlignBytes) != 0:
 		t.Fatalf("data at %d, alignment %d", g.DataOffset(), o.AlignBytes)
 	case g.ClusterOffset(g.MaxCluster())+int64(g.ClusterBytes()) > g.TotalBytes():
@@ -44,6 +46,14 @@ func checkPlan(t interface {
 	if again != g {
 		t.Fatalf("boot sector describes\n%+v, plan is\n%+v", again, g)
 	}
+}
+
+// smallerFATWorks reports whether FATs with a sector less hold the clusters
+// that there would be then.
+func smallerFATWorks(g Geometry) bool {
+	g.FATSectors--
+	clusters := (g.TotalSectors - g.DataSector()) / uint32(g.ClusterSectors)
+	return g.Type.EntriesIn(g.FATBytes()) >= int64(clusters)+2
 }
 
 // Every option set either gives a volume that keeps the promises or an error
@@ -146,6 +156,9 @@ func TestPlanRefuses(t *testing.T) {
 		{"nothing", PlanOptions{}, "FAT12 needs at least 5.5 KiB with 512 B clusters"},
 		{"sector size", PlanOptions{TotalSectors: gib, SectorBytes: 520}, "sectors have"},
 		{"cluster size", PlanOptions{TotalSectors: gib, ClusterBytes: 1000}, "clusters have"},
+		{"cluster below the sector", PlanOptions{TotalSectors: gib, SectorBytes: 4096, ClusterBytes: 2048}, "clusters have"},
+		{"cluster above 64 KiB", PlanOptions{TotalSectors: gib, SectorBytes: 4096, ClusterBytes: 128 << 10}, "clusters have"},
+		{"nothing else fits", PlanOptions{Type: FAT16, TotalSectors: 100, ReservedSectors: 200}, "FAT16 needs at least 2.1 MiB with 512 B clusters"},
 		{"alignment", PlanOptions{TotalSectors: gib, AlignBytes: 3 << 20}, "alignment is"},
 		{"alignment too far", PlanOptions{TotalSectors: gib, AlignBytes: 64 << 20}, "alignment to 64 MiB needs"},
 		{"FATs", PlanOptions{TotalSectors: gib, FATs: 256}, "a volume has 1 to 255 FATs"},
@@ -164,6 +177,35 @@ func TestPlanRefuses(t *testing.T) {
 				t.Fatalf("got  %v\nwant %s", err, tc.want)
 			}
 		})
+	}
+}
+
+// Where the tables' clusters would make too few, smaller ones are taken.
+func TestPlanLeavesTheTables(t *testing.T) {
+	for _, tc := range []struct {
+		o    PlanOptions
+		want int
+	}{
+		{PlanOptions{Type: FAT16, TotalSectors: 8401, RootEntries: 65520}, 512},
+		{PlanOptions{Type: FAT32, TotalSectors: 532481, FATs: 255}, 2048},
+	} {
+		g, err := Plan(tc.o)
+		if err != nil || g.ClusterBytes() != tc.want {
+			t.Errorf("%+v: clusters of %d bytes, %v", tc.o, g.ClusterBytes(), err)
+		}
+	}
+}
+
+// The reserved sectors of FAT32 hold what there is room for.
+func TestPlanReserved(t *testing.T) {
+	for reserved, want := range map[int][2]uint16{0: {1, 6}, 1: {0, 0}, 2: {1, 0}, 8: {1, 0}, 9: {1, 6}, 65535: {1, 6}} {
+		g, err := Plan(PlanOptions{TotalSectors: 1 << 21, ReservedSectors: reserved})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := [2]uint16{g.FSInfoSector, g.BackupSector}; got != want || reserved != 0 && int(g.ReservedSectors) != reserved {
+			t.Errorf("%d reserved sectors: FSInfo and backup at %v, %d reserved", reserved, got, g.ReservedSectors)
+		}
 	}
 }
 

@@ -321,7 +321,8 @@ func (b *basis) cut(room int) int {
 }
 
 // withHash returns a basis of the first two bytes and four hexadecimal digits
-// of a hash of name.
+// of a hash of name. It leaves room for a tail of one digit and so is never
+// cut, and needs no widths.
 func (b *basis) withHash(name string) basis {
 	const hex = "0123456789ABCDEF"
 	keep := b.cut(2)
@@ -329,12 +330,6 @@ func (b *basis) withHash(name string) basis {
 	sum := hash16(name)
 	for i := range 4 {
 		h.base[keep+i] = hex[sum>>(12-4*i)&15]
-	}
-	for i := range h.length {
-		h.width[i] = 1
-	}
-	if keep == 2 && b.width[1] == 0 {
-		h.width[1] = 0
 	}
 	return h
 }

@@ -82,7 +82,7 @@ func TestAssignForms(t *testing.T) {
 		{932, []string{"a漢字漢字漢"}, []string{"A\x8A\xBF\x8E\x9A~1    "}},
 		{932, []string{"漢字漢字漢", "漢字漢字字"}, []string{"\x8A\xBF\x8E\x9A\x8A\xBF~1   ", "\x8A\xBF\x8E\x9A\x8A\xBF~2   "}},
 		{850, []string{"õ long name"}, []string{"\x05LONGN~1   "}},
-		{437, []string{"+"}, []string{"_~1        "}},
+		{437, []string{"+", "..."}, []string{"_~1        ", "_~2        "}},
 	} {
 		for i, s := range assignAll(mustCodePage(t, tc.page), tc.names) {
 			if string(s.Name[:]) != tc.want[i] {
@@ -97,6 +97,14 @@ func TestAssignForms(t *testing.T) {
 	got := assignAll(mustCodePage(t, 437), same)
 	if !matches(t, `^SO[0-9A-F]{4}~1TXT$`, string(got[4].Name[:])) || !matches(t, `^SO[0-9A-F]{4}~1TXT$`, string(got[5].Name[:])) {
 		t.Errorf("the fifth is %q", got[4].Name)
+	}
+	same = nil
+	for i := range 5 {
+		same = append(same, fmt.Sprintf("漢字漢字%d", i))
+	}
+	got = assignAll(mustCodePage(t, 932), same)
+	if !matches(t, `^\x{FFFD}\x{FFFD}[0-9A-F]{4}~1   $`, string(got[4].Name[:])) || string(got[4].Name[:2]) != "\x8A\xBF" {
+		t.Errorf("the fifth in code page 932 is %q", got[4].Name)
 	}
 }
 

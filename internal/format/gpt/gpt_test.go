@@ -269,7 +269,9 @@ func TestGUID(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	for _, sector := range []int{512, 4096} {
-		primary, _ := encode(sample(f, sector))
+		tab := sample(f, sector)
+		tab.Entries = 4 // small inputs, or minimizing them takes all the time
+		primary, _ := encode(tab)
 		f.Add(primary, sector == 4096, uint64(1<<20), true)
 	}
 	f.Add(make([]byte, 600), false, uint64(100), false)

@@ -120,6 +120,9 @@ func TestCHS(t *testing.T) {
 			t.Errorf("sector %d: %+v, want %+v", tc.lba, got, tc.want)
 		}
 	}
+	if p, want := g.NewPartition(TypeFAT16, true, 63, 255*63-63), (Partition{true, TypeFAT16, CHS{0, 1, 1}, CHS{0, 254, 63}, 63, 255*63 - 63}); p != want {
+		t.Errorf("got %+v, want %+v", p, want)
+	}
 	var p [3]byte
 	Saturated.encode(p[:])
 	if p != [3]byte{0xFE, 0xFF, 0xFF} {
@@ -186,6 +189,10 @@ func TestLogical(t *testing.T) {
 	})
 	if err != nil || len(got) != 3 || got[0].FirstLBA != 1063 || got[1].FirstLBA != 4063 || got[2].FirstLBA != 6063 {
 		t.Fatalf("got %+v, %v", got, err)
+	}
+	whole := Partition{Type: TypeFAT16, FirstLBA: 63, Sectors: 10000 - 63}
+	if got, err := walk(ext, map[uint64][]byte{1000: record(whole, Partition{})}); err != nil || len(got) != 1 || got[0].End() != ext.End() {
+		t.Fatalf("to the very end: got %+v, %v", got, err)
 	}
 	for _, tc := range []struct {
 		name    string
