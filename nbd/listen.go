@@ -19,6 +19,10 @@ const DefaultPort = "10809"
 // answers on.
 var ErrInUse = errors.New("a server is listening there already")
 
+// ErrNotLoopback is returned by Listen for a TCP address that other machines
+// can reach.
+var ErrNotLoopback = errors.New("other machines could connect to this address, without encryption or authentication")
+
 // Listen listens on an address: "unix:PATH" or "tcp:HOST:PORT".
 //
 // A unix socket is created with mode 0600 and removed when the listener is
@@ -58,7 +62,7 @@ func listenTCP(hostPort string, remote bool) (net.Listener, error) {
 		return nil, err
 	}
 	if !a.IP.IsLoopback() && !remote {
-		return nil, fmt.Errorf("%s is not a loopback address: use TLS, or say that no protection is wanted", a.IP)
+		return nil, fmt.Errorf("%s: %w", a.IP, ErrNotLoopback)
 	}
 	return net.ListenTCP("tcp", a)
 }
