@@ -21,7 +21,8 @@ const findTimeout = 5 * time.Second
 // its folder is removed. A younger one may belong to a server that is starting.
 const staleAfter = 10 * time.Second
 
-// Find returns the status of each of the user's running servers.
+// Find returns the status of each of the user's running servers, the oldest
+// first.
 func Find(ctx context.Context) ([]Status, error) {
 	base := runtimeDir()
 	entries, err := os.ReadDir(base)
@@ -38,6 +39,7 @@ func Find(ctx context.Context) ([]Status, error) {
 			found = append(found, *s)
 		}
 	}
+	slices.SortFunc(found, func(a, b Status) int { return a.Started.Compare(b.Started) })
 	return found, nil
 }
 
@@ -190,13 +192,13 @@ func sameFile(a, b string) bool {
 
 // listing names servers, for an error that asks to choose.
 func listing(servers []Status) string {
-	var b strings.Builder
+	var names []string
 	for _, s := range servers {
 		for _, e := range s.Exports {
-			fmt.Fprintf(&b, " %s (%s)", e.Source, strings.Join(s.Listen, " "))
+			names = append(names, fmt.Sprintf("%s at %s", e.Source, strings.Join(s.Listen, " ")))
 		}
 	}
-	return b.String()
+	return " " + strings.Join(names, ", ")
 }
 
 func targetStatuses(targets []Target) []Status {

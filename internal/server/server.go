@@ -217,14 +217,18 @@ func (s *Server) attached(c nbd.ConnInfo) {
 	s.clients++
 	s.mu.Unlock()
 	e.attach(s.ctx)
-	e.log.Info("client attached", "client", c.ID, "remote", c.Remote, "clients", c.Remaining)
+	e.log.Info("client attached", "client", c.ID, "remote", c.Remote.String(), "clients", c.Remaining)
 }
 
 // detached is called by package nbd when a client has gone.
 func (s *Server) detached(c nbd.ConnInfo) {
 	e := s.export(c.Export)
 	e.detach(c.Orderly)
-	e.log.Info("client left", "client", c.ID, "orderly", c.Orderly, "error", c.Err, "clients", c.Remaining)
+	attrs := []any{"client", c.ID, "orderly", c.Orderly, "clients", c.Remaining}
+	if c.Err != nil {
+		attrs = append(attrs, "error", c.Err)
+	}
+	e.log.Info("client left", attrs...)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.clients--; s.clients == 0 && s.opts.Once {
