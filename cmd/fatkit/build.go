@@ -30,10 +30,10 @@ OUT the image goes to standard output.
 With SOURCE_DATE_EPOCH set and --timezone utc the same files give the same image
 anywhere.`
 
-const buildExample = `fatkit build photos photos.img
-fatkit build --esp --label BOOT photos boot.img
-fatkit build --floppy 1440 photos - >floppy.img
-fatkit build --force fat:photos photos.img`
+const buildExample = `  fatkit build photos photos.img
+  fatkit build --esp --label BOOT photos boot.img
+  fatkit build --floppy 1440 photos - >floppy.img
+  fatkit build --force fat:photos photos.img`
 
 // maxTempBase is how many bytes of a file's name its temporary name shows; the
 // whole of it has to stay below the 255 of most file systems.
@@ -58,8 +58,9 @@ func newBuild() *cobra.Command {
 			return build(cmd, &f, args[0], args[1])
 		},
 	}
-	f.register(cmd.Flags())
+	cmd.Flags().SortFlags = false
 	cmd.Flags().BoolVarP(&f.force, "force", "f", false, "replace OUT if it exists")
+	f.register(cmd.Flags())
 	f.log.register(cmd.Flags())
 	return cmd
 }

@@ -51,19 +51,19 @@ type diskFlags struct {
 // register declares the flags on fs. The defaults are the values that f has,
 // so that an export can start from what holds for all.
 func (f *diskFlags) register(fs *pflag.FlagSet) {
-	fs.Var(&choiceValue{&f.fat, []string{"auto", "12", "16", "32"}}, "fat", "FAT type; auto takes what fits the size")
+	fs.Var(&choiceValue{word: &f.fat, choices: []string{"auto", "12", "16", "32"}}, "fat", "FAT type; auto takes what fits the size")
 	fs.Var(&sizeValue{bytes: &f.size}, "size", "size of the disk (default the contents and generous room)")
 	fs.Var(&sizeValue{bytes: &f.cluster}, "cluster", "size of a cluster (default after Microsoft's table)")
 	fs.Var(&sizeValue{bytes: &f.sector}, "sector", "size of a sector: 512, 1024, 2048 or 4096 (default 512)")
-	fs.Var(&choiceValue{&f.table, []string{"mbr", "gpt", "none"}}, "table", "partition table (default mbr)")
+	fs.Var(&choiceValue{word: &f.table, choices: []string{"mbr", "gpt", "none"}}, "table", "partition table (default mbr)")
 	fs.BoolVar(&f.esp, "esp", f.esp, "an EFI system partition; implies --table gpt")
-	fs.Var(&choiceValue{&f.floppy, floppies}, "floppy", "a floppy disk of so many KiB, without a partition table")
+	fs.Var(&choiceValue{word: &f.floppy, choices: floppies, kind: "KIB"}, "floppy", "a floppy disk of 160, 180, 320, 360, 720, 1200, 1440 or 2880 KiB, without a partition table")
 	fs.Var(&f.label, "label", "volume label; empty for none (default the directory's name)")
 	fs.Var(&hexValue{&f.serial}, "serial", "serial number of the volume (default derived from name and options)")
 	fs.Var(&hexValue{&f.signature}, "disk-signature", "signature in the MBR (default derived likewise)")
 	fs.StringVar(&f.bootSector, "boot-sector", f.bootSector, "take the boot code of the volume from `FILE`")
 	fs.StringVar(&f.mbr, "mbr", f.mbr, "take the boot code of the MBR from `FILE`")
-	fs.StringVar(&f.oem, "oem", f.oem, "OEM name in the boot sector, up to 8 characters")
+	fs.StringVar(&f.oem, "oem", f.oem, "OEM `NAME` in the boot sector, up to 8 characters")
 	fs.IntVar(&f.codePage, "codepage", f.codePage, "code page `N` of short names (default 437)")
 	fs.Var(&zoneValue{zone: &f.zone}, "timezone", "zone of the times on the disk: local, utc or ±hh:mm (default local)")
 	fs.IntVar(&f.reserve, "reserve-root", f.reserve, "leave room for `N` more entries in the root")
@@ -71,9 +71,9 @@ func (f *diskFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.hideDots, "hide-dotfiles", f.hideDots, "set the hidden attribute of names with a leading dot")
 	fs.StringArrayVar(&f.exclude, "exclude", f.exclude, "leave out what `GLOB` matches: a name, or with a slash a path; ** crosses directories (repeatable)")
 	policies := []string{"error", "skip"}
-	fs.Var(&choiceValue{&f.symlinks, policies}, "symlinks", "on symbolic links that lead out of the directory, or nowhere")
-	fs.Var(&choiceValue{&f.tooLarge, policies}, "too-large", "on files larger than 4 GiB - 1")
-	fs.Var(&choiceValue{&f.unreadable, policies}, "unreadable", "on files and directories that may not be read")
+	fs.Var(&choiceValue{word: &f.symlinks, choices: policies}, "symlinks", "on symbolic links that lead out of the directory")
+	fs.Var(&choiceValue{word: &f.tooLarge, choices: policies}, "too-large", "on files larger than 4 GiB - 1")
+	fs.Var(&choiceValue{word: &f.unreadable, choices: policies}, "unreadable", "on files and directories that may not be read")
 }
 
 // newDiskFlags returns the flags with their defaults.

@@ -22,7 +22,7 @@ type logFlags struct {
 
 func (f *logFlags) register(fs *pflag.FlagSet) {
 	f.format = "text"
-	fs.Var(&choiceValue{&f.format, []string{"text", "json"}}, "log-format", "form of the log on standard error")
+	fs.Var(&choiceValue{word: &f.format, choices: []string{"text", "json"}}, "log-format", "form of the log on standard error")
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "log errors only, print nothing that was not asked for")
 	fs.BoolVarP(&f.verbose, "verbose", "v", false, "log more: clients that come and go, new generations")
 }

@@ -37,6 +37,10 @@ folder of the user in the folder for temporary files is taken.
 .TP
 SOURCE_DATE_EPOCH
 Seconds since 1970. No time on a disk is later.
+.TP
+NOTIFY_SOCKET, LISTEN_FDS, LISTEN_PID
+Set by systemd: it is told when a server is ready, and may pass the sockets to
+serve on.
 `
 
 // manPage renders the page of a command.
@@ -147,7 +151,7 @@ func noDefault(f *pflag.Flag) bool {
 func manExamples(examples string) string {
 	var b strings.Builder
 	for _, line := range strings.Split(strings.TrimSpace(examples), "\n") {
-		if line != "" {
+		if line = strings.TrimSpace(line); line != "" {
 			b.WriteString(".PP\n.RS\n.nf\n" + roff(line) + "\n.fi\n.RE\n")
 		}
 	}

@@ -10,10 +10,10 @@ import (
 	"golang.org/x/term"
 )
 
-// isTerminal reports whether w is a terminal, so that a person is likely to
-// look at it.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+// isTerminal reports whether an input or output is a terminal, so that a person
+// is likely to sit at it.
+func isTerminal(file any) bool {
+	f, ok := file.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
@@ -32,6 +32,14 @@ func printable(s string) string {
 		return q
 	}
 	return s
+}
+
+// count writes a number of things.
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + many
 }
 
 // shellQuote writes s so that a POSIX shell takes it for one word.

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"os"
+	"os/exec"
 	"os/signal"
 	"syscall"
 	"time"
@@ -21,8 +22,24 @@ const parentInterval = 250 * time.Millisecond
 // would end the process.
 func ignoreBrokenPipe() { signal.Ignore(syscall.SIGPIPE) }
 
-// askToEnd asks a process to end in order.
-func askToEnd(p *os.Process) { p.Signal(syscall.SIGTERM) }
+// ownGroup makes a command, and what it starts, a process group.
+func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
+
+// askToEnd asks a process, or the group that it leads, to end in order.
+func askToEnd(p *os.Process, group bool) { send(p, group, syscall.SIGTERM) }
+
+// killAll ends a process, or the group that it leads.
+func killAll(p *os.Process, group bool) { send(p, group, syscall.SIGKILL) }
+
+// send sends a signal to a process or its group. It does so while the process
+// has not been waited for, so the number is still its own.
+func send(p *os.Process, group bool, s syscall.Signal) {
+	if group {
+		syscall.Kill(-p.Pid, s)
+		return
+	}
+	p.Signal(s)
+}
 
 // deathSignal returns the number of the signal that ended a process, or 0.
 func deathSignal(s *os.ProcessState) int {

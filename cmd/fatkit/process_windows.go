@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"os/exec"
 
 	"golang.org/x/sys/windows"
 )
@@ -13,8 +14,14 @@ var stopSignals = []os.Signal{os.Interrupt}
 // ignoreBrokenPipe does nothing: the system has no such signal.
 func ignoreBrokenPipe() {}
 
+// ownGroup does nothing: a process is ended alone.
+func ownGroup(*exec.Cmd) {}
+
 // askToEnd ends a process; the system knows no request that every program hears.
-func askToEnd(p *os.Process) { p.Kill() }
+func askToEnd(p *os.Process, _ bool) { p.Kill() }
+
+// killAll ends a process.
+func killAll(p *os.Process, _ bool) { p.Kill() }
 
 // deathSignal returns 0: the system has no signals.
 func deathSignal(*os.ProcessState) int { return 0 }

@@ -25,9 +25,9 @@ A directory that no longer fits the disk leaves the old generation as it is.
 The server is named by a directory that it serves, by its NBD or control
 socket, or by an NBD URI; when only one runs it needs no name.`
 
-const refreshExample = `fatkit refresh
-fatkit refresh photos
-fatkit refresh --force photos`
+const refreshExample = `  fatkit refresh
+  fatkit refresh photos
+  fatkit refresh --force photos`
 
 func newRefresh() *cobra.Command {
 	var force, asJSON bool

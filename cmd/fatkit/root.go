@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/spf13/cobra"
 )
 
@@ -10,6 +12,17 @@ It shows a directory as a FAT12, FAT16 or FAT32 disk to a virtual machine, a
 kernel or a firmware, at once and with nothing copied (serve), or writes that
 same disk into an image file (build).`
 
+// noSuchVerb refuses arguments of the root, which are mistyped verbs.
+func noSuchVerb(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return usageError("there is no command %q: is %s meant?", args[0], strings.Join(near, " or "))
+	}
+	return usageError("there is no command %q", args[0])
+}
+
 // newRoot returns the command tree.
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
@@ -18,7 +31,9 @@ func newRoot() *cobra.Command {
 		Long:          rootLong,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          noArgs,
+
+		SuggestionsMinimumDistance: 2,
+		Args:                       noSuchVerb,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
 		},

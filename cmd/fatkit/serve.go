@@ -44,10 +44,11 @@ their dashes, such as table=gpt or esp; a comma within a value is doubled.
 
 The command of --run sees $uri, $unixsocket or $host and $port, and $exportname.`
 
-const serveExample = `fatkit serve --run 'nbdinfo "$uri"' photos
-fatkit serve --run 'nbdcopy "$uri" photos.img' --fat 32 --label PHOTOS photos
-fatkit serve --run 'qemu-img info "$uri"' fat:floppy:photos
-fatkit serve --run 'nbdinfo --list "$uri"' --export name=a,source=photos,table=gpt --export name=b,source=photos,floppy=1440`
+const serveExample = `  fatkit serve photos
+  fatkit serve --listen unix:disk.sock --esp --refresh-on boot-read build
+  fatkit serve --run 'nbdcopy "$uri" photos.img' --fat 32 --label PHOTOS photos
+  fatkit serve --run 'qemu-img info "$uri"' fat:floppy:photos
+  fatkit serve --run 'nbdinfo --list "$uri"' --export name=a,source=photos,table=gpt --export name=b,source=photos,floppy=1440`
 
 // serveFlags are the flags of serve that are about the server as a whole.
 type serveFlags struct {
@@ -76,20 +77,21 @@ func newServe() *cobra.Command {
 		},
 	}
 	f.register(cmd.Flags())
+	cmd.Flags().SortFlags = false
 	return cmd
 }
 
 func (f *serveFlags) register(fs *pflag.FlagSet) {
-	f.share.register(fs)
-	fs.StringArrayVar(&f.exports, "export", nil, "export a source under a name with flags of its own: `name=N,source=S,...` (repeatable)")
-	fs.StringVar(&f.exportName, "export-name", "", "`NAME` of the export of a single source (its directory's name works too)")
-	fs.StringArrayVarP(&f.listen, "listen", "l", nil, "accept clients at `unix:PATH or tcp:HOST:PORT` (repeatable; default a socket in the runtime folder)")
+	fs.StringArrayVarP(&f.listen, "listen", "l", nil, "accept clients at `ADDRESS`, unix:PATH or tcp:HOST:PORT (repeatable; default a socket in the runtime folder)")
 	fs.BoolVar(&f.insecure, "insecure", false, "accept TCP clients from other machines, without encryption or authentication")
 	fs.BoolVarP(&f.stdio, "stdio", "s", false, "serve one client on standard input and output")
+	fs.StringVar(&f.exportName, "export-name", "", "`NAME` of the export of a single source (its directory's name works too)")
+	fs.StringArrayVar(&f.exports, "export", nil, "export a source under a name with flags of its own: `name=N,source=S,...` (repeatable)")
 	fs.StringVar(&f.run, "run", "", "run `COMMAND` in a shell, then stop and pass its exit status on")
-	fs.BoolVar(&f.exitWithParent, "exit-with-parent", false, "stop when the process that started the server has ended")
 	fs.BoolVar(&f.once, "once", false, "stop when the last client has gone")
+	fs.BoolVar(&f.exitWithParent, "exit-with-parent", false, "stop when the process that started the server has ended")
 	fs.StringVar(&f.pidFile, "pid-file", "", "write the number of the process to `FILE` when clients can attach")
+	f.share.register(fs)
 	f.log.register(fs)
 }
 

@@ -23,8 +23,8 @@ var firmware = []string{
 func banner(w io.Writer, st server.Status) {
 	for _, e := range st.Exports {
 		g := e.Generation
-		fmt.Fprintf(w, "%s: %s on %s, %d files in %d directories, read-only\n",
-			printable(e.Source), g.Type, diskSize(e), g.Files, g.Directories)
+		fmt.Fprintf(w, "%s: %s on %s, %s in %s, read-only\n",
+			printable(e.Source), g.Type, diskSize(e), count(g.Files, "file", "files"), count(g.Directories, "directory", "directories"))
 		for _, uri := range e.URIs {
 			fmt.Fprintf(w, "  URI   %s\n", uri)
 		}

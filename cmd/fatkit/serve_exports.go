@@ -22,10 +22,10 @@ func newShareFlags() shareFlags {
 }
 
 func (f *shareFlags) register(fs *pflag.FlagSet) {
-	f.diskFlags.register(fs)
-	fs.Var(&choiceValue{&f.refresh, []string{"never", "disconnect"}}, "refresh", "when to show the directory anew by itself")
-	fs.Var(&choiceValue{&f.refreshOn, []string{"boot-read"}}, "refresh-on", "show the directory anew also when a guest that was reset reads the first sector")
+	fs.Var(&choiceValue{word: &f.refresh, choices: []string{"never", "disconnect"}}, "refresh", "when to show the directory anew by itself")
+	fs.Var(&choiceValue{word: &f.refreshOn, choices: []string{"boot-read"}}, "refresh-on", "show the directory anew also when a guest that was reset reads the first sector")
 	fs.BoolVar(&f.consistent, "consistent", f.consistent, "check files after each read too, at the price of a copy")
+	f.diskFlags.register(fs)
 }
 
 // exportOptions turns the sources and the values of --export into exports.

@@ -91,6 +91,9 @@ func (f *serveFlags) listenAt(addr string) (net.Listener, error) {
 		return nil, usageError("--listen %s: write unix:PATH or tcp:HOST:PORT", addr)
 	}
 	l, err := nbd.Listen(addr, f.insecure)
+	if errors.Is(err, nbd.ErrNotLoopback) {
+		return nil, fmt.Errorf("--listen %s: %w: take localhost, or accept that with --insecure", addr, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("--listen %s: %w", addr, err)
 	}

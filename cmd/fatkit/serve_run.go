@@ -49,14 +49,22 @@ func shellCommand(line string) *exec.Cmd {
 // runChild runs line in a shell and returns its exit code; as a shell does, it
 // counts a death by signal n as 128+n. The end of ctx asks the command to end,
 // the end of force kills it.
+//
+// What the shell has started is asked as well, where the system can do that:
+// without a terminal the command gets a process group of its own. With one it
+// stays in ours, so that it may read from the terminal and hears its Ctrl-C.
 func runChild(ctx, force context.Context, line string, env []string) (int, error) {
 	cmd := shellCommand(line)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = os.Stdin, os.Stdout, os.Stderr, env
+	alone := !isTerminal(os.Stdin)
+	if alone {
+		ownGroup(cmd)
+	}
 	if err := cmd.Start(); err != nil {
 		return 0, fmt.Errorf("--run: %w", err)
 	}
-	defer context.AfterFunc(ctx, func() { askToEnd(cmd.Process) })()
-	defer context.AfterFunc(force, func() { cmd.Process.Kill() })()
+	defer context.AfterFunc(ctx, func() { askToEnd(cmd.Process, alone) })()
+	defer context.AfterFunc(force, func() { killAll(cmd.Process, alone) })()
 	cmd.Wait() // its error is the exit code, or the loss of output that is not copied by us
 	if code := cmd.ProcessState.ExitCode(); code >= 0 {
 		return code, nil

@@ -19,9 +19,9 @@ what stands in the way of the next one.
 Without an argument all servers are shown. One server is named by a directory
 that it serves, by its NBD or control socket, or by an NBD URI.`
 
-const statusExample = `fatkit status
-fatkit status photos
-fatkit status --json`
+const statusExample = `  fatkit status
+  fatkit status photos
+  fatkit status --json`
 
 func newStatus() *cobra.Command {
 	var asJSON bool
@@ -86,15 +86,15 @@ func printExport(w io.Writer, e server.ExportStatus, now time.Time) {
 		line("uri", "%s", uri)
 	}
 	line("disk", "%s on %s, clusters of %s, label %q", g.Type, diskSize(e), diskerr.FormatBytes(int64(g.ClusterBytes)), g.Label)
-	line("contents", "%d files in %d directories, %s", g.Files, g.Directories, diskerr.FormatBytes(g.FileBytes))
+	line("contents", "%s in %s, %s", count(g.Files, "file", "files"), count(g.Directories, "directory", "directories"), diskerr.FormatBytes(g.FileBytes))
 	if g.Warnings > 0 {
 		line("", "%d shown otherwise or not at all", g.Warnings)
 	}
 	line("generation", "%d, of %s ago; refresh: %s", g.Number, roundTime(now.Sub(g.Scanned)), refreshText(e))
 	line("clients", "%s", clientsText(e))
-	line("traffic", "%d requests, %s read, %d errors", e.Traffic.Requests, diskerr.FormatBytes(int64(e.Traffic.BytesRead)), e.Traffic.Errors)
+	line("traffic", "%d requests, %s read, %s", e.Traffic.Requests, diskerr.FormatBytes(int64(e.Traffic.BytesRead)), count(int(e.Traffic.Errors), "error", "errors"))
 	if e.Changed > 0 {
-		line("changed", "%d host files fail their reads since they changed: %s; a new generation shows them", e.Changed, exampleText(e))
+		line("changed", "reads of %s fail since then: %s; a new generation shows them", count(e.Changed, "host file", "host files"), exampleText(e))
 	}
 	if e.Failure != nil {
 		line("no new generation", "%s ago: %s", roundTime(now.Sub(e.Failure.Time)), printable(oneLine(e.Failure.Message)))

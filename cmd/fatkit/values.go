@@ -117,6 +117,7 @@ func (v *zoneValue) Type() string   { return "ZONE" }
 type choiceValue struct {
 	word    *string
 	choices []string
+	kind    string // what help calls the value; empty for the choices themselves
 }
 
 func (v *choiceValue) Set(s string) error {
@@ -130,7 +131,13 @@ func (v *choiceValue) Set(s string) error {
 }
 
 func (v *choiceValue) String() string { return *v.word }
-func (v *choiceValue) Type() string   { return strings.Join(v.choices, "|") }
+
+func (v *choiceValue) Type() string {
+	if v.kind != "" {
+		return v.kind
+	}
+	return strings.Join(v.choices, "|")
+}
 
 // hexValue is a flag that holds a 32-bit number in hexadecimal, such as a
 // volume serial number: 1234ABCD, 1234-ABCD or 0x1234abcd.

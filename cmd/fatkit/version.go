@@ -15,7 +15,7 @@ func newVersion() *cobra.Command {
 		Use:     "version",
 		Short:   "print the version",
 		Long:    "Print the version of fatkit, and with which Go and for which system it was built.",
-		Example: "fatkit version",
+		Example: "  fatkit version",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out := cmd.OutOrStdout()
