@@ -213,3 +213,32 @@ func TestReadingLeavesTheTreeAlone(t *testing.T) {
 	compareFiles(t, first, s.img)
 	compareFiles(t, first, build(t, dir))
 }
+
+// TestSocketActivation lets nbdcopy start the server, with a socket that it
+// has opened itself.
+func TestSocketActivation(t *testing.T) {
+	tools.Need(t, "nbdcopy", "cmp")
+	dir := hosttree.Make(t, plainTree(1))
+	img := build(t, dir)
+	out := filepath.Join(t.TempDir(), "copy.img")
+	tools.Run(t, "nbdcopy", "--", "[", product.Binary(t), "serve", "--quiet", "--timezone", "utc", dir, "]", out)
+	compareFiles(t, img, out)
+}
+
+// TestSeveralExports serves two directories at once, each under its name.
+func TestSeveralExports(t *testing.T) {
+	tools.Need(t, "nbdinfo", "nbdcopy", "cmp")
+	one, two := filepath.Join(t.TempDir(), "one"), filepath.Join(t.TempDir(), "two")
+	hosttree.MakeIn(t, one, trees.Flat(2, 1000))
+	hosttree.MakeIn(t, two, trees.Flat(3, 70_000))
+	s := product.Serve(t, "--timezone", "utc", one, two)
+	list := tools.Run(t, "nbdinfo", "--list", "--json", s.URI)
+	for name, dir := range map[string]string{"one": one, "two": two} {
+		if !strings.Contains(list, fmt.Sprintf(`"export-name": %q`, name)) {
+			t.Errorf("export %q is not listed:\n%s", name, list)
+		}
+		out := filepath.Join(t.TempDir(), "copy.img")
+		tools.Run(t, "nbdcopy", "nbd+unix:///"+name+"?socket="+s.Socket, out)
+		compareFiles(t, build(t, dir), out)
+	}
+}

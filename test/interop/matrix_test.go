@@ -67,6 +67,9 @@ func matrix() []disk {
 			})
 		}
 	}
+	for _, table := range []string{"mbr", "gpt"} { // sectors of the table are those of the volume
+		m = append(m, disk{"sectors of 4096 " + table, []string{"--table", table, "--sector", "4096"}, 0, table, 2, 4096})
+	}
 	if product.Long() { // much to copy, for a disk that is nearly empty
 		m = append(m, disk{"40 GiB FAT32", []string{"--fat", "32", "--size", "40G"}, 32, "mbr", 4, 0})
 	}
