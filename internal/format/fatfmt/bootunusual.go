@@ -35,8 +35,8 @@ func (b *BootSector) Unusual(g *Geometry) []diskerr.Finding {
 	if g.FATs > 2 {
 		u.add("fat-count", 16, fmt.Sprintf("there are %d FATs", g.FATs), "")
 	}
-	if count, odd := nearEdge(g); odd {
-		u.add("cluster-count-edge", -1, fmt.Sprintf("%s with %d clusters lies at an edge where systems disagree on the type", g.Type, count), "")
+	if nearEdge(g) {
+		u.add("cluster-count-edge", -1, fmt.Sprintf("systems disagree on whether a volume of %d clusters is %s", g.Clusters, g.Type), "")
 	}
 	if g.Type == FAT32 {
 		b.unusual32(&u)
@@ -63,14 +63,8 @@ func (b *BootSector) unusual32(u *unusual) {
 // nearEdge reports whether implementations may take the volume for another
 // type. Windows counts FAT12 up to 4086 clusters, and a FAT32 layout may hold
 // too few clusters for its type.
-func nearEdge(g *Geometry) (uint32, bool) {
-	switch g.Type {
-	case FAT16:
-		return g.Clusters, g.Clusters < minFAT16+2
-	case FAT32:
-		return g.Clusters, g.Clusters < minFAT32+2
-	}
-	return g.Clusters, false
+func nearEdge(g *Geometry) bool {
+	return g.Type == FAT16 && g.Clusters < minFAT16+2 || g.Type == FAT32 && g.Clusters < minFAT32+2
 }
 
 // unusual collects findings.

@@ -26,6 +26,7 @@
 // *diskerr.FormatError that names the field. What is merely unusual is data:
 // see [BootSector.Unusual].
 //
-// The package does no I/O, reads no clock and keeps no state. Values are not
-// safe for concurrent changes; functions are safe for concurrent use.
+// The package does no I/O and reads no clock; all that it keeps is the code
+// pages that were asked for. Values are not safe for concurrent changes;
+// functions are safe for concurrent use.
 package fatfmt
