@@ -21,7 +21,7 @@ type names struct {
 	hashes []uint64 // scratch of survey
 }
 
-// host returns the name of a node on the host. It shares the memory of the
+// hostName returns the name of a node on the host. It shares the memory of the
 // tree, which never changes, since scanning names is a large part of making a
 // layout.
 func (t *Tree) hostName(id nodeID) string {

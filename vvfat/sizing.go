@@ -34,8 +34,7 @@ type sizer struct {
 	o *Options
 	d *demand
 
-	before, after int64  // bytes of the disk around the volume
-	heads, spt    uint16 // 0: after the size
+	before, after int64 // bytes of the disk around the volume
 }
 
 // volume returns the geometry of the volume, whose hidden sectors and CHS the

@@ -152,7 +152,7 @@ func (t *Tree) depth(id nodeID) int {
 	return d
 }
 
-// stat returns the identity that a host file must still have when it is read.
+// same reports whether a host file is still the one that was scanned.
 func (n *node) same(st *hostfs.Stat) bool {
 	return st.Size == int64(n.size) && st.Mtime == n.mtime && st.Ino == n.ino
 }
