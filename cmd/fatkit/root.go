@@ -45,6 +45,7 @@ func newRoot() *cobra.Command {
 		newServe(), newBuild(), newStatus(), newRefresh(),
 		newVersion(), newDocs(root),
 	)
+	completeChoices(root)
 	root.SetHelpCommand(&cobra.Command{Hidden: true})
 	return root
 }

@@ -55,10 +55,18 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// haveTools is the condition [tools:a,b]: the programs are there. Where CI is set
-// a missing one is an error.
+// haveTools is the condition [tools:a,b]: the programs are there; and the
+// condition [python3-libnbd]: Debian's package of that name is. Where CI is set a
+// missing one is an error.
 func haveTools(cond string) (bool, error) {
 	names, ok := strings.CutPrefix(cond, "tools:")
+	if cond == "python3-libnbd" {
+		err := exec.Command("/usr/bin/python3", "-c", "import nbd").Run()
+		if err != nil && os.Getenv("CI") != "" {
+			return false, fmt.Errorf("%s is not installed: %w", cond, err)
+		}
+		return err == nil, nil
+	}
 	if !ok {
 		return false, fmt.Errorf("unknown condition %q", cond)
 	}

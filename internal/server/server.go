@@ -73,28 +73,21 @@ func New(o Options) *Server {
 // clock returns the time since the server was made.
 func (s *Server) clock() time.Duration { return time.Since(s.started) }
 
-// AddExport makes the first generation of a source and exports it.
+// AddExport makes the first generation of a source and exports it. After an
+// error about an alias the export is there under its name.
 func (s *Server) AddExport(ctx context.Context, o ExportOptions) error {
 	e, err := newExport(ctx, o, s.log, s.clock)
 	if err != nil {
 		return err
 	}
-	if err := s.announce(e, o.Aliases); err != nil {
-		return errors.Join(err, e.close())
-	}
-	return nil
-}
-
-// announce makes e known to clients under its names.
-func (s *Server) announce(e *export, aliases []string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.nbd.AddExport(nbd.Export{Name: e.name, Description: e.description, Device: e.disk}); err != nil {
-		return err
+		return errors.Join(err, e.close())
 	}
 	s.exports = append(s.exports, e)
 	s.byName[e.name] = e
-	for _, a := range aliases {
+	for _, a := range o.Aliases {
 		if err := s.nbd.AddAlias(a, e.name); err != nil {
 			return err
 		}
