@@ -77,7 +77,7 @@ func matrix() []disk {
 		disk{"defaults", nil, 0, "mbr", 4, 0},
 		disk{"ESP", []string{"--esp"}, 0, "gpt", 4, 0},
 		disk{"ESP FAT32", []string{"--esp", "--fat", "32"}, 32, "gpt", 4, 0},
-		disk{"clusters of 64 KiB", []string{"--fat", "16", "--cluster", "64K", "--size", "1G"}, 16, "mbr", 4, 0},
+		disk{"clusters of 64 KiB", []string{"--fat", "16", "--cluster", "64K", "--size", "300M"}, 16, "mbr", 4, 0},
 		disk{"clusters of 512", []string{"--fat", "32", "--cluster", "512"}, 32, "mbr", 4, 0},
 		disk{"2 GiB FAT16", []string{"--fat", "16", "--size", "2G"}, 16, "mbr", 4, 0},
 		disk{"1 GiB FAT32", []string{"--fat", "32", "--size", "1G", "--table", "gpt"}, 32, "gpt", 4, 0},

@@ -19,12 +19,12 @@ import (
 	"github.com/fatkit/fatkit/test/trees"
 )
 
-// bigTree is T3 in the long form, and a tenth of it otherwise.
+// bigTree is T3 in the long form, and a fortieth of it otherwise.
 func bigTree() trees.Tree {
 	if product.Long() {
 		return trees.T3()
 	}
-	return trees.Grid(200, 100, 1<<10)
+	return trees.Grid(50, 100, 1<<10)
 }
 
 // TestUnpleasantNames serves the tree of everything that is hard to get right.
