@@ -18,6 +18,7 @@ sfdisk fdisk MBR-by-sfdisk
 sgdisk gdisk GPT-by-sgdisk
 qemu-system-x86_64 qemu-system-x86 guests
 busybox busybox-static Linux-guest
+xz xz-utils Linux-guest,faster
 cc gcc race-detector
 make make everything
 '
@@ -39,16 +40,26 @@ report() { # says what the missing programs leave out
 	[ -e /usr/share/OVMF/OVMF_CODE_4M.fd ] || [ -e /usr/share/OVMF/OVMF_CODE.fd ] || echo "  left out without ovmf: firmware-boot"
 }
 
-install() { # installs the packages given, as root or through sudo without a password
-	local sudo=()
-	if [ "$(id -u)" != 0 ]; then
-		command -v sudo >/dev/null && sudo -n true 2>/dev/null || return 1
-		sudo=(sudo -n)
+as_root() { # runs a command as root, or through sudo without a password
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+		sudo -n "$@"
+	else
+		return 1
 	fi
-	command -v apt-get >/dev/null || return 1
-	"${sudo[@]}" apt-get -q update || return 1
-	"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends "$@" || return 1
 }
+
+install() { # installs the packages given
+	command -v apt-get >/dev/null || return 1
+	as_root apt-get -q update || return 1
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends "$@" || return 1
+}
+
+# The Linux guest's kernel is fetched by the tests, which needs apt's lists.
+if command -v apt-cache >/dev/null && ! apt-cache show linux-image-amd64 >/dev/null 2>&1; then
+	as_root apt-get -q update || echo "setup: cannot update apt's lists; left out without them: Linux-guest"
+fi
 
 mapfile -t packages < <(missing)
 if [ "${#packages[@]}" = 0 ]; then
