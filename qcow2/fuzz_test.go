@@ -2,7 +2,11 @@ package qcow2
 
 import (
 	"context"
+	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -11,8 +15,10 @@ import (
 	"github.com/fatkit/fatkit/internal/format/qcow2fmt"
 )
 
-// seeds adds small images of several kinds to a fuzz corpus.
-func seeds(f *testing.F) {
+// fuzzBases are small images of several kinds. A fuzzer patches them, which
+// reaches far more than changing bytes anywhere in an image.
+var fuzzBases = sync.OnceValue(func() [][]byte {
+	var bases [][]byte
 	for i, o := range []CreateOptions{
 		{ClusterBytes: 512},
 		{ClusterBytes: 512, Version: 2},
@@ -21,16 +27,69 @@ func seeds(f *testing.F) {
 		{ClusterBytes: 16 << 10, ExtendedL2: true},
 		{ClusterBytes: 4096, Compression: qcow2fmt.CompressionZstd, BackingName: "base"},
 	} {
-		img, dev := newMemory(f, 200<<10, o, Options{NoBacking: true})
-		m := &model{t: f, rng: rand.New(rand.NewPCG(uint64(i), 2)), img: img, want: make([]byte, 200<<10), unit: 512}
-		for range 40 {
-			m.step()
+		const size = 100 << 10
+		dev := mem.New(0)
+		if err := Create(dev, size, o); err != nil {
+			panic(err)
 		}
-		must(f, img.finish())
+		img, err := Open(dev, Options{NoBacking: true})
+		if err != nil {
+			panic(err)
+		}
+		rng := rand.New(rand.NewPCG(uint64(i), 2))
+		for range 30 {
+			off := rng.Int64N(size/512) * 512
+			n := min(512*(1+rng.Int64N(10)), size-off)
+			switch rng.IntN(4) {
+			case 0:
+				err = img.WriteZeroes(off, n, 0)
+			default:
+				_, err = img.WriteAt(make([]byte, n), off)
+			}
+			if err != nil {
+				panic(err)
+			}
+		}
+		if err := img.finish(); err != nil {
+			panic(err)
+		}
 		p := make([]byte, dev.Size())
-		_, err := dev.ReadAt(p, 0)
+		if _, err := dev.ReadAt(p, 0); err != nil {
+			panic(err)
+		}
+		bases = append(bases, p)
+	}
+	return bases
+})
+
+// patchBytes is the size of a patch: 3 bytes of offset, 8 bytes to put there.
+const patchBytes = 11
+
+// patched returns base number i with patches, as a device.
+func patched(i uint8, patches []byte) *mem.Device {
+	bases := fuzzBases()
+	p := slices.Clone(bases[int(i)%len(bases)])
+	for ; len(patches) >= patchBytes; patches = patches[patchBytes:] {
+		off := (int(patches[0])<<16 | int(patches[1])<<8 | int(patches[2])) % (len(p) - 8)
+		copy(p[off:], patches[3:patchBytes])
+	}
+	return mem.FromBytes(p)
+}
+
+// seeds adds the bases and patches of their headers and tables.
+func seeds(f *testing.F) {
+	for i, p := range fuzzBases() {
+		f.Add(uint8(i), []byte{})
+		hdr, err := qcow2fmt.DecodeHeader(p)
 		must(f, err)
-		f.Add(p)
+		l1 := int64(hdr.L1Offset)
+		l2 := int64(binary.BigEndian.Uint64(p[l1:]) &^ (1 << 63))
+		table := int64(hdr.RefcountTableOffset)
+		for _, at := range []int64{4, 16, 20, 24, 32, 36, 40, 48, 56, 60, 64, 72, 88, 96, 100, l1, l2, l2 + 8, table} {
+			for _, v := range []uint64{0, 1, 1 << 62, 1 << 63, ^uint64(0), uint64(l1), uint64(l2) | 1<<63, uint64(table), 1<<63 | 512<<10} {
+				f.Add(uint8(i), binary.BigEndian.AppendUint64([]byte{byte(at >> 16), byte(at >> 8), byte(at)}, v))
+			}
+		}
 	}
 }
 
@@ -38,18 +97,13 @@ func seeds(f *testing.F) {
 // a bug.
 const fuzzPatience = 20 * time.Second
 
-const maxFuzzBytes = 1 << 20
-
 // FuzzRead opens an image and reads the beginning and the end of every L2
 // table's range, in every way there is.
 func FuzzRead(f *testing.F) {
 	seeds(f)
-	f.Fuzz(func(t *testing.T, p []byte) {
-		if len(p) > maxFuzzBytes {
-			return
-		}
-		_, _ = Stat(mem.FromBytes(p))
-		img, err := Open(mem.FromBytes(p), Options{ReadOnly: true, NoBacking: true, TableCacheBytes: 1, DataCacheBytes: 1 << 20})
+	f.Fuzz(func(t *testing.T, base uint8, patches []byte) {
+		_, _ = Stat(patched(base, patches))
+		img, err := Open(patched(base, patches), Options{ReadOnly: true, NoBacking: true, TableCacheBytes: 1, DataCacheBytes: 1 << 20})
 		if err != nil {
 			return
 		}
@@ -73,11 +127,8 @@ func FuzzRead(f *testing.F) {
 // FuzzWrite does the same operations on any image.
 func FuzzWrite(f *testing.F) {
 	seeds(f)
-	f.Fuzz(func(t *testing.T, p []byte) {
-		if len(p) > maxFuzzBytes {
-			return
-		}
-		img, err := Open(mem.FromBytes(p), Options{NoBacking: true, TableCacheBytes: 1})
+	f.Fuzz(func(t *testing.T, base uint8, patches []byte) {
+		img, err := Open(patched(base, patches), Options{NoBacking: true, TableCacheBytes: 1})
 		if err != nil || img.Size() == 0 {
 			return
 		}
@@ -102,17 +153,21 @@ func FuzzWrite(f *testing.F) {
 	})
 }
 
+// brief is a report for a message.
+func brief(r *Report) string {
+	b := *r
+	b.Findings = b.Findings[:min(len(b.Findings), 6)]
+	return fmt.Sprintf("%+v", b)
+}
+
 // FuzzCheckRepair checks and repairs any image. What was repaired must be
 // right, and stay so when it is written.
 func FuzzCheckRepair(f *testing.F) {
 	seeds(f)
-	f.Fuzz(func(t *testing.T, p []byte) {
-		if len(p) > maxFuzzBytes {
-			return
-		}
+	f.Fuzz(func(t *testing.T, base uint8, patches []byte) {
 		ctx, cancel := context.WithTimeout(t.Context(), fuzzPatience)
 		defer cancel()
-		dev := mem.FromBytes(p)
+		dev := patched(base, patches)
 		before, err := Check(ctx, dev)
 		if ctx.Err() != nil {
 			t.Fatal("checking takes too long")
@@ -121,10 +176,10 @@ func FuzzCheckRepair(f *testing.F) {
 			return
 		}
 		if _, err := Repair(ctx, dev, RepairLeaks); err != nil {
-			t.Fatalf("checked, but not repaired: %v\n%+v", err, before)
+			t.Fatalf("checked, but not repaired: %v\n%s", err, brief(before))
 		}
 		if _, err := Repair(ctx, dev, RepairAll); err != nil {
-			t.Fatalf("checked, but not repaired: %v\n%+v", err, before)
+			t.Fatalf("checked, but not repaired: %v\n%s", err, brief(before))
 		}
 		after, err := Check(ctx, dev)
 		if err != nil {
@@ -133,7 +188,7 @@ func FuzzCheckRepair(f *testing.F) {
 		hdr, err := readHeader(dev)
 		must(t, err)
 		if after.Corruptions+after.Leaks > 0 && after.Overlaps == 0 && hdr.RefcountOrder > 3 {
-			t.Fatalf("before %+v\nafter %+v", before, after)
+			t.Fatalf("before %s\nafter %s", brief(before), brief(after))
 		}
 	})
 }

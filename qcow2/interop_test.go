@@ -134,7 +134,7 @@ func TestReadsQEMUImages(t *testing.T) {
 			must(t, img.Close())
 
 			want := rawOf(t, path)
-			runModel(t, path, Options{}, want, uint64(i), 60)
+			runModelOn(t, path, Options{}, want, uint64(i), 60)
 		})
 	}
 }
@@ -165,7 +165,7 @@ func TestBackingChain(t *testing.T) {
 			img := openFile(t, top, Options{ReadOnly: true})
 			sameContents(t, img, want)
 			must(t, img.Close())
-			runModel(t, top, Options{}, want, uint64(i), 80)
+			runModelOn(t, top, Options{}, want, uint64(i), 80)
 		})
 	}
 }
@@ -188,7 +188,7 @@ func TestSnapshots(t *testing.T) {
 
 			want := rawOf(t, path)
 			for mode := range uint64(2) {
-				runModel(t, path, Options{Mode: CacheMode(mode)}, want, uint64(i), 50)
+				runModelOn(t, path, Options{Mode: CacheMode(mode)}, want, uint64(i), 50)
 			}
 			for name, want := range map[string][]byte{"one": first, "2": second} {
 				img := openFile(t, path, Options{Snapshot: name})
@@ -198,7 +198,7 @@ func TestSnapshots(t *testing.T) {
 			tools.Run(t, "qemu-img", "snapshot", "-a", "one", path)
 			judgeContents(t, path, first)
 			tools.Run(t, "qemu-img", "snapshot", "-d", "two", path)
-			runModel(t, path, Options{}, first, uint64(i), 50)
+			runModelOn(t, path, Options{}, first, uint64(i), 50)
 		})
 	}
 }

@@ -58,7 +58,7 @@ func openFile(t testing.TB, path string, o Options) *Image {
 	return img
 }
 
-// newImage makes an image in memory and opens it.
+// newMemory makes an image in memory and opens it.
 func newMemory(t testing.TB, size int64, c CreateOptions, o Options) (*Image, *mem.Device) {
 	t.Helper()
 	dev := mem.New(0)
@@ -73,6 +73,19 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// unclosed is a device in memory that outlives the image in it.
+type unclosed struct{ *mem.Device }
+
+func (unclosed) Close() error { return nil }
+
+// bytesOf returns the contents of a device.
+func bytesOf(t testing.TB, dev block.Device) []byte {
+	t.Helper()
+	p := make([]byte, dev.Size())
+	must(t, block.ReadFull(dev, p, 0))
+	return p
 }
 
 // model is a disk in plain memory that takes the same operations.
