@@ -348,10 +348,8 @@ func (r *refcounts) endReserve() error {
 }
 
 // raise adds one reference to a cluster that has some. It returns false if the
-// refcount cannot grow.
+// refcount cannot grow. The caller holds mu.
 func (r *refcounts) raise(cluster int64) (bool, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	n, err := r.count(cluster)
 	if err != nil || n == r.geo.MaxRefcount() {
 		return false, err

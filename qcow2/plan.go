@@ -113,6 +113,12 @@ func (img *Image) carryOut(p *plan, w payload, skip int64) error {
 	if err == nil {
 		err = img.link(p)
 	}
+	img.land(p, err)
+	return err
+}
+
+// land ends a plan. After an error nothing refers to the room that it took.
+func (img *Image) land(p *plan, err error) {
 	img.plan.Lock()
 	defer img.plan.Unlock()
 	for i, q := range img.plans {
@@ -124,11 +130,10 @@ func (img *Image) carryOut(p *plan, w payload, skip int64) error {
 		}
 	}
 	img.landed.Broadcast()
-	if err != nil && !p.reused {
-		// Nothing refers to the room; without this it would only leak.
+	if err != nil && !p.reused && p.host != 0 {
+		// If this fails as well, the room only leaks.
 		_ = img.refs.drop(release{first: p.host >> img.geo.ClusterBits, n: p.count})
 	}
-	return err
 }
 
 // fill writes the data of a plan, and around it what the disk held before.

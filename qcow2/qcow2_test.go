@@ -104,7 +104,7 @@ func (m *model) step() {
 	units := size / m.unit
 	off := m.rng.Int64N(units) * m.unit
 	n := min((1+m.rng.Int64N([]int64{1, 4, 200, units}[m.rng.IntN(4)]))*m.unit, size-off)
-	op := m.rng.IntN(12)
+	op := m.rng.IntN(13)
 	m.log = append(m.log, fmt.Sprintf("op %d off %d n %d", op, off, n))
 	var err error
 	switch {
@@ -128,6 +128,14 @@ func (m *model) step() {
 		}
 	case op == 9:
 		err = m.img.Flush()
+	case op == 12:
+		cluster := m.img.geo.ClusterBytes()
+		off &^= cluster - 1
+		p := m.want[off:min(off+(n+cluster-1)&^(cluster-1), size)]
+		for i := range p {
+			p[i] = byte(m.rng.Uint32()) & byte(m.rng.Uint32()) & 0x11
+		}
+		err = m.img.WriteCompressed(p, off)
 	default:
 		m.read(off, n)
 	}

@@ -36,6 +36,8 @@ type refcounts struct {
 	reserve   []release // clusters that are counted durably and zeroed, for WriteThrough
 	reserveUp int64     // size of the next reserve, in clusters; 0 for none
 
+	packAt int64 // where the next compressed data goes, if its cluster has room
+
 	raised  uint64 // counts calls that raised a refcount
 	durable uint64 // raised, as of the last sync that followed a writeOut
 	guard   *guard // of clusters that hold tables
@@ -230,6 +232,9 @@ func (r *refcounts) dropLocked(run release) error {
 		}
 		if n == 1 {
 			r.hint = min(r.hint, c)
+			if c == r.packAt>>r.geo.ClusterBits {
+				r.packAt = 0 // it gets another use
+			}
 		}
 	}
 	return nil

@@ -81,11 +81,7 @@ func (img *Image) grow(old, sizeBytes int64) error {
 func (img *Image) zeroGrown(off, n int64) error {
 	e := img.maps.enter()
 	defer e.Release()
-	if !img.geo.ZeroFlag {
-		_, err := img.store(payload{}, off, n)
-		return err
-	}
-	return img.zeroRange(off, n, eraseFree)
+	return img.blank(off, n)
 }
 
 // shrink makes the disk smaller. What is cut off is freed first, so that it

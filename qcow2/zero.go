@@ -26,21 +26,31 @@ func (img *Image) WriteZeroes(off, n int64, f block.ZeroFlags) error {
 		return img.leaveEmpty(err)
 	}
 	defer img.gate.Leave()
+	if !img.geo.ZeroFlag && img.backed {
+		return errors.ErrUnsupported
+	}
 	how := eraseFree
 	if f&block.NoHole != 0 {
 		how = eraseKeep
 	}
-	if !img.geo.ZeroFlag {
-		if how = eraseGone; img.backed {
-			return errors.ErrUnsupported
-		}
-	}
 	return img.zeroRange(off, n, how)
+}
+
+// blank makes a range read as zeroes in whatever way the version has.
+func (img *Image) blank(off, n int64) error {
+	if !img.geo.ZeroFlag && img.backed {
+		_, err := img.store(payload{}, off, n)
+		return err
+	}
+	return img.zeroRange(off, n, eraseFree)
 }
 
 // zeroRange makes a range read as zeroes. It may reach past the end of the
 // disk, but not of the tables.
 func (img *Image) zeroRange(off, n int64, how erasure) error {
+	if !img.geo.ZeroFlag {
+		how = eraseGone // there are no zero clusters, and nothing shows instead
+	}
 	start, end := img.inner(off, n, img.geo.SubclusterBytes())
 	if start >= end {
 		return img.zeroPiece(off, n)
