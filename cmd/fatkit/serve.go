@@ -32,9 +32,9 @@ in order, the next one finds the directory as it is then; --refresh never turns
 that off. A connection that merely broke may come back, and keeps its generation.
 "fatkit refresh" asks for a new generation, and --refresh-on boot-read begins
 one whenever the firmware of a guest that was reset reads the first sector
-again: edit, build, reboot. Use boot-read only for guests that do not read the
-first sector of the disk while they use it. A guest that is suspended or
-snapshotted needs --refresh never.
+again, while no other client is attached: edit, build, reboot. Use boot-read only
+for guests that do not read the first sector of the disk while they use it. A
+guest that is suspended or snapshotted needs --refresh never.
 
 Several disks. Each of several sources is exported under the name of its
 directory, and the first also as the default. --export gives one source a name

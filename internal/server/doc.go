@@ -13,7 +13,7 @@
 //   - when somebody asks for it and no client is attached, or with force;
 //   - when somebody asked for it while a client was attached, or with
 //     RefreshPolicy.OnBootRead: when the guest's firmware reads the first
-//     sector of the disk again after a reset.
+//     sector of the disk again after a reset, and no other client is attached.
 //
 // It never begins because a connection broke. Size, serial numbers and
 // identifiers stay the same through all generations; a source that no longer

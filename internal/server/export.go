@@ -119,6 +119,7 @@ func (e *export) attach(ctx context.Context) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.setWatch()
 	e.attached++
 	e.lost = max(0, e.lost-1)
 	e.shown = true
@@ -129,12 +130,12 @@ func (e *export) attach(ctx context.Context) {
 func (e *export) mayRenew() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.policy.OnDisconnect || e.attached > 0 || e.lost > 0 {
+	if e.attached > 0 || e.lost > 0 || !e.policy.OnDisconnect && !e.pending {
 		return false
 	}
 	// A picture nobody has seen is fresh for as long as it took to take: it
 	// is no more blurred by that than by the scan itself.
-	return e.shown || e.clock()-e.began > e.current.Facts.ScanTime
+	return e.shown || e.pending || e.clock()-e.began > e.current.Facts.ScanTime
 }
 
 // detach is called when a client is gone; orderly says that it took its leave.
@@ -197,15 +198,17 @@ func (e *export) rehearse(ctx context.Context) error {
 	return nil
 }
 
-// guestReset is called by the read that shows a reset guest.
+// guestReset is called by the read that shows a reset guest. With several
+// clients it does nothing: the read may be that of a tool which looks at the disk
+// while a guest uses it.
 func (e *export) guestReset() {
 	e.making.Lock()
 	defer e.making.Unlock()
 	e.mu.Lock()
-	due := e.pending || e.policy.OnBootRead
+	due := (e.pending || e.policy.OnBootRead) && e.attached == 1
 	e.mu.Unlock()
 	if !due {
-		return // another read of the same reset was here first
+		return // or another read of the same reset was here first
 	}
 	e.renew(context.Background(), "the guest was reset")
 	e.mu.Lock()

@@ -274,6 +274,44 @@ func TestBootRead(t *testing.T) {
 	}
 }
 
+// TestBootReadBesideAnotherClient: nobody can tell whose reset it would be.
+func TestBootReadBesideAnotherClient(t *testing.T) {
+	h := newHarness(t, RefreshPolicy{OnBootRead: true})
+	ctx := context.Background()
+	h.attach(ctx)
+	h.read(firstSectors)
+	h.attach(ctx)
+	h.src.set('b', nil)
+	h.now.Add(int64(time.Hour))
+	if h.read(0) != 'a' {
+		t.Fatal("a tool's look at the disk began a generation under the guest")
+	}
+	h.detach(true)
+	h.read(firstSectors)
+	h.now.Add(int64(time.Hour))
+	if h.read(0) != 'b' {
+		t.Fatal("a reset of the only client did not begin a generation")
+	}
+}
+
+// TestPendingRefreshAtNextClient: a refresh that waited for a reset is due at
+// the latest when the next client comes, also where nothing else would be.
+func TestPendingRefreshAtNextClient(t *testing.T) {
+	h := newHarness(t, RefreshPolicy{})
+	ctx := context.Background()
+	h.attach(ctx)
+	h.src.set('b', nil)
+	if r, err := h.refresh(ctx, false); err != nil || !r.Pending {
+		t.Fatalf("refresh = %+v, %v", r, err)
+	}
+	h.detach(true)
+	h.attach(ctx)
+	h.want('b', "the next client came")
+	if h.status().Pending || h.disk.watch.Load() != nil {
+		t.Fatal("the refresh is still pending")
+	}
+}
+
 // TestReadersDuringExchanges reads from many goroutines while generations
 // change: every read is answered, wholly by one generation.
 func TestReadersDuringExchanges(t *testing.T) {
