@@ -76,6 +76,9 @@ func newConn(s *Server, id uint64, nc net.Conn) *conn {
 		closing: make(chan struct{}),
 	}
 	c.in.r = nc
+	for i := range c.gates {
+		c.gates[i].score.Store(gateStart)
+	}
 	c.mem = account{parent: s.memory, wake: make(chan struct{}, 1), cancel: c.closing}
 	return c
 }
@@ -109,6 +112,9 @@ func isOrderly(err error) bool {
 func (c *conn) transmit() error {
 	c.nc.SetWriteDeadline(time.Time{})
 	c.limitRead(0)
+	if r := newRawReader(c.nc); r != nil && c.tls == nil {
+		c.in.r = r
+	}
 	c.out.start(c)
 	cause := c.serveRequests()
 	c.flushBatch()

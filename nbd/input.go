@@ -14,6 +14,12 @@ type input struct {
 	end   int
 }
 
+// soonReader is a reader that can be told that bytes are about to arrive, so
+// that it looks for them for a moment rather than to wait for a wake-up.
+type soonReader interface {
+	ReadSoon(p []byte) (int, error)
+}
+
 // buffered returns how many bytes can be had without reading.
 func (b *input) buffered() int { return b.end - b.start }
 
@@ -46,18 +52,29 @@ func (b *input) peek(n int) ([]byte, error) {
 // discard consumes n bytes that peek has returned.
 func (b *input) discard(n int) { b.start += n }
 
-// readFull fills p.
+// readFull fills p, which is the rest of a message: clients send it right
+// after the beginning.
 func (b *input) readFull(p []byte) error {
 	n := copy(p, b.buf[b.start:b.end])
 	b.start += n
-	if n == len(p) {
-		return nil
+	soon, _ := b.r.(soonReader)
+	for n < len(p) {
+		var m int
+		var err error
+		if soon != nil {
+			m, err = soon.ReadSoon(p[n:])
+		} else {
+			m, err = b.r.Read(p[n:])
+		}
+		n += m
+		if err != nil && n < len(p) {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return err
+		}
 	}
-	_, err := io.ReadFull(b.r, p[n:])
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
-	return err
+	return nil
 }
 
 // skip consumes n bytes.

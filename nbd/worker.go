@@ -122,27 +122,32 @@ const (
 )
 
 // gate decides whether the reader executes requests of a kind itself. It is
-// open while the device has answered them quickly: then handing them over costs
-// more than the wait, and the reader is not kept from the next request
-// for long. One slow request closes it until many in a row were quick.
+// open while the device answers them quickly: then handing them over costs
+// more than the wait, and the reader is not kept from the next request for
+// long. It closes when slow requests come often, not for a single one, which any
+// busy machine has, and opens again after many quick ones.
 type gate struct {
-	remaining atomic.Int32 // quick requests until the gate opens, plus gateStart
+	score atomic.Int32 // rises with slow requests and falls with quick ones; see open
 }
 
 const (
-	gateStart  = -16 // so that the zero gate wants a few quick requests
-	gateReopen = 64
-	gateQuick  = 100 * time.Microsecond
+	gateQuick = 100 * time.Microsecond
+	gateSlow  = 40  // added by a slow request; a quick one takes 1
+	gateMost  = 128 // of the score
+	gateOpen  = 64  // the gate is open below
+	gateStart = 72
 )
 
-func (g *gate) open() bool { return g.remaining.Load() <= gateStart }
+func (g *gate) open() bool { return g.score.Load() < gateOpen }
 
-// record takes note of how long a request took.
+// record takes note of how long a request took. Concurrent calls may lose one
+// another's note, which does no harm.
 func (g *gate) record(d time.Duration) {
+	score := g.score.Load()
 	switch {
 	case d > gateQuick:
-		g.remaining.Store(gateStart + gateReopen)
-	case !g.open():
-		g.remaining.Add(-1)
+		g.score.Store(min(score+gateSlow, gateMost))
+	case score > 0:
+		g.score.Store(score - 1)
 	}
 }

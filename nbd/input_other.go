@@ -1,0 +1,11 @@
+//go:build !linux
+
+package nbd
+
+import (
+	"io"
+	"net"
+)
+
+// newRawReader returns nil: requests are read through net.Conn.
+func newRawReader(net.Conn) io.Reader { return nil }
