@@ -1,13 +1,10 @@
 package qcow2
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 
-	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/fatkit/fatkit/internal/format/qcow2fmt"
@@ -29,36 +26,7 @@ func decompress(dst, src []byte, typ qcow2fmt.Compression) error {
 	if typ == qcow2fmt.CompressionZstd {
 		return decompressZstd(dst, src)
 	}
-	return decompressDeflate(dst, src)
-}
-
-// inflater is a pooled deflate reader.
-type inflater struct {
-	src bytes.Reader
-	r   io.ReadCloser
-}
-
-var inflaters = sync.Pool{New: func() any {
-	z := new(inflater)
-	z.r = flate.NewReader(&z.src)
-	return z
-}}
-
-func decompressDeflate(dst, src []byte) error {
-	z := inflaters.Get().(*inflater)
-	defer inflaters.Put(z)
-	z.src.Reset(src)
-	if err := z.r.(flate.Resetter).Reset(&z.src, nil); err != nil {
-		return err
-	}
-	switch _, err := io.ReadFull(z.r, dst); err {
-	case nil:
-		return nil
-	case io.EOF, io.ErrUnexpectedEOF:
-		return errTooShort
-	default:
-		return err
-	}
+	return inflate(dst, src)
 }
 
 // unzstd decodes whole frames. It is safe for concurrent use and never gives

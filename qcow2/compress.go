@@ -28,10 +28,13 @@ var deflaters = sync.Pool{New: func() any {
 	return z
 }}
 
+// maxClusterBytes is the most that compressed data can refer back.
+const maxClusterBytes = 1 << qcow2fmt.MaxClusterBits
+
 // zstdEncoder compresses whole clusters. It is safe for concurrent use and
 // gives the same bytes every time.
 var zstdEncoder = sync.OnceValue(func() *zstd.Encoder {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderCRC(false), zstd.WithWindowSize(qcow2fmt.SectorBytes<<12))
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderCRC(false), zstd.WithWindowSize(maxClusterBytes))
 	if err != nil {
 		panic(err) // the options are constants
 	}

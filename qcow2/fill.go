@@ -121,7 +121,7 @@ func (f *filler) piece(off, n int64, zero bool, wait <-chan struct{}, next func(
 	var pk *parcel
 	if !zero {
 		buf := getScratch(int(n))
-		defer buf.put()
+		defer buf.Release()
 		if err := block.ReadFull(f.src, buf.data, off); err != nil {
 			return err
 		}

@@ -247,7 +247,7 @@ func (img *Image) copyRun(p *plan, r run, host int64) error {
 	}
 	p.sync = true
 	buf := getScratch(int(r.n))
-	defer buf.put()
+	defer buf.Release()
 	if err := img.readRun(buf.data, r); err != nil {
 		return err
 	}

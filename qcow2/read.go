@@ -49,16 +49,24 @@ func (img *Image) readRun(p []byte, r run) error {
 	case stored:
 		return img.file.readData(p, r.host)
 	case compressed:
-		data, err := img.decompressed(r.entry)
-		if err != nil {
-			return err
-		}
-		copy(p, data[r.off&(img.geo.ClusterBytes()-1):])
-		return nil
+		return img.readCompressed(p, r)
 	case unallocated:
 		return img.readBacking(p, r.off)
 	}
 	clear(p)
+	return nil
+}
+
+// readCompressed fills p with a piece of a compressed cluster.
+func (img *Image) readCompressed(p []byte, r run) error {
+	if img.clusters == nil && int64(len(p)) == img.geo.ClusterBytes() {
+		return img.decompress(p, r.entry)
+	}
+	data, err := img.decompressed(r.entry)
+	if err != nil {
+		return err
+	}
+	copy(p, data[r.off&(img.geo.ClusterBytes()-1):])
 	return nil
 }
 
@@ -81,30 +89,32 @@ func (img *Image) readBacking(p []byte, off int64) error {
 // decompressed returns the contents of a compressed cluster, which nobody may
 // change.
 func (img *Image) decompressed(e qcow2fmt.L2Entry) ([]byte, error) {
-	decode := func() ([]byte, error) { return img.decompress(e) }
+	decode := func() ([]byte, error) {
+		dst := make([]byte, img.geo.ClusterBytes())
+		return dst, img.decompress(dst, e)
+	}
 	if img.clusters == nil {
 		return decode()
 	}
 	return img.clusters.get(e, decode)
 }
 
-// decompress reads and decompresses a cluster.
-func (img *Image) decompress(e qcow2fmt.L2Entry) ([]byte, error) {
+// decompress reads a cluster and decompresses it into dst, which is as large.
+func (img *Image) decompress(dst []byte, e qcow2fmt.L2Entry) error {
 	off, n := img.geo.CompressedRange(e)
 	size := img.file.size()
 	if off < img.geo.ClusterBytes() || off >= min(size, qcow2fmt.MaxOffset) {
-		return nil, img.compressedError(e, off, "the data lies outside the file")
+		return img.compressedError(e, off, "the data lies outside the file")
 	}
 	src := getScratch(int(min(n, size-off)))
-	defer src.put()
+	defer src.Release()
 	if err := block.ReadFull(img.file.dev, src.data, off); err != nil {
-		return nil, err
+		return err
 	}
-	dst := make([]byte, img.geo.ClusterBytes())
 	if err := decompress(dst, src.data, img.compression); err != nil {
-		return nil, img.compressedError(e, off, err.Error())
+		return img.compressedError(e, off, err.Error())
 	}
-	return dst, nil
+	return nil
 }
 
 func (img *Image) compressedError(e qcow2fmt.L2Entry, off int64, reason string) error {

@@ -17,4 +17,5 @@ func getScratch(n int) *scratch {
 	return s
 }
 
-func (s *scratch) put() { scratches.Put(s) }
+// Release gives the memory back.
+func (s *scratch) Release() { scratches.Put(s) }

@@ -34,16 +34,30 @@ func (img *Image) appendRun(dst []block.Segment, r run, e *epoch) ([]block.Segme
 	case stored:
 		return appendClipped(dst, img.file.dev, r.host, r.n, e)
 	case compressed:
-		data, err := img.decompressed(r.entry)
-		if err != nil {
-			return dst, err
-		}
-		in := r.off & (img.geo.ClusterBytes() - 1)
-		return append(dst, block.DataSegment(data[in:in+r.n:in+r.n], nil)), nil
+		return img.appendCompressed(dst, r)
 	case unallocated:
 		return appendClipped(dst, img.backing, r.off, r.n, nil)
 	}
 	return append(dst, block.ZeroSegment(r.n)), nil
+}
+
+// appendCompressed appends a piece of a compressed cluster, which the cache
+// keeps, or which lies in pooled memory until it is released.
+func (img *Image) appendCompressed(dst []block.Segment, r run) ([]block.Segment, error) {
+	in := r.off & (img.geo.ClusterBytes() - 1)
+	if img.clusters != nil {
+		data, err := img.decompressed(r.entry)
+		if err != nil {
+			return dst, err
+		}
+		return append(dst, block.DataSegment(data[in:in+r.n:in+r.n], nil)), nil
+	}
+	buf := getScratch(int(img.geo.ClusterBytes()))
+	if err := img.decompress(buf.data, r.entry); err != nil {
+		buf.Release()
+		return dst, err
+	}
+	return append(dst, block.DataSegment(buf.data[in:in+r.n:in+r.n], buf)), nil
 }
 
 // appendClipped appends segments of [off, off+n) of dev, which may be nil, and

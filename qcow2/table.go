@@ -58,7 +58,7 @@ func (img *Image) newTable(old, host int64, fresh bool) (wrote bool, err error) 
 		return true, img.file.zero(host, size)
 	}
 	buf := getScratch(int(size))
-	defer buf.put()
+	defer buf.Release()
 	if err := img.file.readTable(buf.data, old, "L2 table"); err != nil {
 		return false, err
 	}
