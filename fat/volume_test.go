@@ -53,9 +53,16 @@ func mkfs(t testing.TB, kib int, args ...string) *mem.Device {
 func save(t testing.TB, d block.Device) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "saved.img")
+	if err := saveTo(path, d); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func saveTo(path string, d block.Device) error {
 	f, err := os.Create(path)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	defer f.Close()
 	extents, err := block.AppendExtents(d, nil, 0, d.Size())
@@ -68,10 +75,7 @@ func save(t testing.TB, d block.Device) string {
 		}
 		_, err = io.Copy(io.NewOffsetWriter(f, e.Off), io.NewSectionReader(d, e.Off, e.Len))
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return err
 }
 
 // image returns what is on the device.
@@ -193,5 +197,30 @@ func TestMkfs(t *testing.T) {
 			}
 			fsck(t, dev)
 		})
+	}
+}
+
+// judge has every checker there is look at a volume.
+func judge(t interface {
+	Fatalf(string, ...any)
+}, d block.Device) {
+	dir, err := os.MkdirTemp("", "fatkit-judge")
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "img")
+	if err := saveTo(path, d); err != nil {
+		t.Fatalf("%v", err)
+	}
+	fsck, err := exec.LookPath("fsck.fat")
+	if err != nil {
+		fsck = "/usr/sbin/fsck.fat"
+	}
+	if out, err := exec.Command(fsck, "-n", "-v", path).CombinedOutput(); err != nil {
+		if keep := os.Getenv("FATKIT_KEEP"); keep != "" {
+			saveTo(keep, d)
+		}
+		t.Fatalf("fsck.fat -n: %v\n%s", err, out)
 	}
 }
