@@ -139,7 +139,10 @@ func (v *Volume) place(n *node, d *directory, start int, name *newName, e *fatfm
 }
 
 // erase marks the slots of an entry as deleted and forgets its names.
-func (v *Volume) erase(n *node, d *directory, at position) {
+func (v *Volume) erase(n *node, d *directory, at position) { v.eraseAs(n, d, at, fatfmt.MarkDeleted) }
+
+// eraseAs is erase with another way to mark a slot.
+func (v *Volume) eraseAs(n *node, d *directory, at position, mark func(slot []byte)) {
 	e := fatfmt.DecodeDirEntry(d.slot(at.slot))
 	for _, name := range []string{d.nameAt(at, v.codePage), presentable(fatfmt.ShortNameString(e.Name, 0, v.codePage))} {
 		if key := fatfmt.FoldKey(name); d.names[key] == at {
@@ -154,7 +157,7 @@ func (v *Volume) erase(n *node, d *directory, at position) {
 	}
 	v.openSlots(n, d, at.start(), at.slot+1)
 	for i := at.start(); i <= at.slot; i++ {
-		fatfmt.MarkDeleted(d.slot(i))
+		mark(d.slot(i))
 		d.holes++
 	}
 	d.hint, d.small = at.start(), 0

@@ -102,7 +102,7 @@ func (v *Volume) relocate(n *node, from *directory, to *node, td *directory, las
 		v.erase(to, td, at)
 		v.unlink(target)
 	}
-	v.erase(dir, from, old)
+	v.eraseAs(dir, from, old, markMoved)
 	n.mu.Lock()
 	e := n.full()
 	at := v.place(to, td, start, &name, &e)
@@ -138,4 +138,41 @@ func (v *Volume) turn(n *node, d *directory, parent *node) {
 	e.Cluster = parent.dotDotCluster()
 	e.Encode(d.slot(1))
 	n.turned = true
+}
+
+// An entry that moves away is marked deleted in a way that lets Check bring it
+// back: the first byte, which the mark takes, goes where the time of creation
+// was, and a bit without a meaning tells that it is there. Nobody else looks
+// into a deleted slot; in a long name the same bytes are its type and checksum,
+// and the first byte is known from the place.
+const (
+	movedBit  = 0x80 // in byte 12
+	movedName = 13   // where the first byte goes
+)
+
+// markMoved marks a slot as deleted because its entry moved.
+func markMoved(slot []byte) {
+	if fatfmt.KindOf(slot) != fatfmt.SlotLong {
+		slot[movedName] = slot[0]
+	}
+	slot[12] |= movedBit
+	fatfmt.MarkDeleted(slot)
+}
+
+// wasMoved reports whether markMoved marked the slot of a short entry.
+func wasMoved(slot []byte) bool {
+	return fatfmt.KindOf(slot) == fatfmt.SlotFree && slot[11]&0x3F != byte(fatfmt.AttrLong) &&
+		slot[12]&movedBit != 0 && slot[movedName] > 0x20 && slot[11]&byte(fatfmt.AttrLabel) == 0
+}
+
+// wasMovedLong reports whether markMoved marked the slot of a long name.
+func wasMovedLong(slot []byte) bool {
+	return fatfmt.KindOf(slot) == fatfmt.SlotFree && slot[11]&0x3F == byte(fatfmt.AttrLong) && slot[12] == movedBit
+}
+
+// unmove undoes markMoved for a short entry, but for the fine part of its time
+// of creation.
+func unmove(slot []byte) {
+	slot[0], slot[movedName] = slot[movedName], 0
+	slot[12] &^= movedBit
 }
