@@ -42,6 +42,7 @@ type duel struct {
 	snapshots map[string][]byte
 	canSnap   bool
 	canGrow   bool
+	leftTail  bool // qemu-img has shrunk the disk and left data behind its end
 	canPack   bool // qemu-io writes compressed clusters of one size
 	cluster   int64
 	log       []string
@@ -223,13 +224,17 @@ func (d *duel) snapshot() {
 
 // resize changes the size with either program.
 func (d *duel) resize() {
-	size := (1 + d.rng.Int64N(8000)) * 512
+	size, old := (1+d.rng.Int64N(8000))*512, int64(len(d.want))
 	next := make([]byte, size)
 	copy(next, d.want)
 	d.want = next
 	if d.rng.IntN(2) == 0 {
 		d.log = append(d.log, fmt.Sprint("qemu-img resize ", size))
 		tools.Run(d.t, "qemu-img", "resize", "-q", "--shrink", d.path, fmt.Sprint(size))
+		if size > old && d.leftTail { // which shows when it makes it larger again
+			copy(next[old:], rawOf(d.t, d.path)[old:min((old+d.cluster-1)&^(d.cluster-1), size)])
+		}
+		d.leftTail = d.leftTail || size < old
 		return
 	}
 	d.log = append(d.log, fmt.Sprint("our resize ", size))

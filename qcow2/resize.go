@@ -84,12 +84,18 @@ func (img *Image) zeroGrown(off, n int64) error {
 	return img.blank(off, n)
 }
 
-// shrink makes the disk smaller. What is cut off is freed first, so that it
-// does not show when the disk grows again.
+// shrink makes the disk smaller. What is cut off is freed or zeroed first, so
+// that it does not show when the disk grows again, with whatever program.
 func (img *Image) shrink(sizeBytes, old int64) error {
 	start := img.geo.Clusters(sizeBytes) << img.geo.ClusterBits
 	end := img.geo.Clusters(old) << img.geo.ClusterBits
-	if err := img.erase(start, end, eraseGone, nil); err != nil {
+	e := img.maps.enter()
+	err := img.zeroPiece(sizeBytes, min(start, old)-sizeBytes)
+	e.Release()
+	if err == nil {
+		err = img.erase(start, end, eraseGone, nil)
+	}
+	if err != nil {
 		return err
 	}
 	return img.setSize(sizeBytes)
