@@ -231,6 +231,21 @@ func TestRootOverflow(t *testing.T) {
 	}
 }
 
+// What an error advises has to be something that a floppy can be.
+func TestFloppyHints(t *testing.T) {
+	dir := writeTree(t, trees.Flat(600, 1))
+	tree, _ := mustScan(t, dir, ScanOptions{})
+	_, err := NewLayout(tree, Options{FloppyKiB: 1440})
+	if err == nil || strings.Contains(err.Error(), "fat 32") || !strings.Contains(err.Error(), "--reserve-root 16") {
+		t.Errorf("a root that overflows: %v", err)
+	}
+	verify(t, newDisk(t, tree, Options{FloppyKiB: 1440, ReserveRoot: 16}, DiskOptions{}), dir)
+	var oe *OptionError
+	if _, err := NewLayout(tree, Options{FloppyKiB: 1440, FAT: 32}); !errors.As(err, &oe) || oe.Option != "--floppy" {
+		t.Errorf("FAT32: %v", err)
+	}
+}
+
 func TestDirectoryTooLarge(t *testing.T) {
 	if testing.Short() {
 		t.Skip("makes 40,000 files")

@@ -167,6 +167,8 @@ func (s *sizer) culprit() string {
 	switch {
 	case s.o.ClusterBytes != 0:
 		return "--cluster"
+	case s.o.FloppyKiB != 0:
+		return "--floppy"
 	case s.o.FAT != 0 && s.o.SizeBytes == 0:
 		return "--fat"
 	}
@@ -267,6 +269,7 @@ func (s *sizer) tooSmall(g *fatfmt.Geometry, why error) error {
 			Type:   g.Type,
 			Needed: int(s.d.rootBytes() / fatfmt.DirEntryBytes),
 			Has:    g.RootEntries,
+			Floppy: s.o.FloppyKiB != 0,
 		}
 	}
 	switch {
@@ -296,11 +299,16 @@ func (s *sizer) tooSmall(g *fatfmt.Geometry, why error) error {
 // fixed, cannot hold the entries of the tree. It matches diskerr.ErrNoSpace.
 type RootError struct {
 	Type        fatfmt.Type
-	Needed, Has int // slots, with those of long names
+	Needed, Has int  // slots, with those of long names
+	Floppy      bool // so that FAT32, whose root can grow, is no way out
 }
 
 func (e *RootError) Error() string {
-	return fmt.Sprintf("the root directory needs %d slots, %v has %d there: use --reserve-root 16 or --fat 32", e.Needed, e.Type, e.Has)
+	hint := "use --reserve-root 16 or --fat 32"
+	if e.Floppy {
+		hint = "use --reserve-root 16, or move files into a folder"
+	}
+	return fmt.Sprintf("the root directory needs %d slots, %v has %d there: %s", e.Needed, e.Type, e.Has, hint)
 }
 
 // Unwrap makes errors.Is find diskerr.ErrNoSpace.
