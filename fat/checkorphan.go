@@ -1,6 +1,7 @@
 package fat
 
 import (
+	"bytes"
 	"fmt"
 	"path"
 
@@ -86,52 +87,88 @@ func (c *checker) markTails() error {
 
 // restoreMoved gives chains the entries back that lead to them, if these were
 // deleted because they moved and the power failed before they arrived.
+// Directories come first, and what is in them owns its clusters again, so that
+// the remains of an older move cannot claim these.
 func (c *checker) restoreMoved() error {
-	type spot struct {
-		dir  item
-		slot int
-	}
-	var dirs []spot // for later: what is below them was not checked
-	visit := func(d *checkDir) error {
-		for i := range d.slots() {
-			if d.slot(i)[0] == 0 {
-				break
-			}
-			e, ok, err := c.restorable(d, i)
-			switch {
-			case err != nil:
-				return err
-			case ok && e.IsDir():
-				dirs = append(dirs, spot{d.item(), i})
-			case ok:
-				if err := c.restoreFile(d, i, &e); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	}
-	if err := c.walk(c.rootItem(), visit); err != nil {
-		return err
-	}
-	for _, s := range dirs {
-		d, err := c.load(s.dir)
+	for {
+		found, err := c.restoreDirs()
 		if err != nil {
 			return err
 		}
-		e, ok, err := c.restorable(d, s.slot)
-		if err != nil || !ok {
-			return err // another entry had it, too
+		if found == 0 {
+			break
 		}
-		name := c.undelete(d, s.slot)
-		if err := c.save(d); err != nil {
-			return err
+	}
+	return c.walk(c.rootItem(), func(d *checkDir) error {
+		return c.eachMoved(d, func(i int, e *fatfmt.DirEntry) error {
+			if e.IsDir() {
+				return nil
+			}
+			return c.restoreFile(d, i, e)
+		})
+	})
+}
+
+// eachMoved calls fn for each entry of d that can be restored.
+func (c *checker) eachMoved(d *checkDir, fn func(i int, e *fatfmt.DirEntry) error) error {
+	for i := range d.slots() {
+		if fatfmt.KindOf(d.slot(i)) == fatfmt.SlotEnd {
+			return nil
 		}
-		if err := c.adoptDir(item{path: name, first: e.FirstCluster(c.geo.Type), parent: d.first()}); err != nil {
+		e, ok, err := c.restorable(d, i)
+		if err == nil && ok {
+			err = fn(i, &e)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// restoreDirs restores directories that moved, and returns how many. They are
+// looked for first and restored afterwards, because a walk must not meet what
+// was not checked.
+func (c *checker) restoreDirs() (int, error) {
+	type spot struct {
+		dir  item
+		slot int
+	}
+	var spots []spot
+	err := c.walk(c.rootItem(), func(d *checkDir) error {
+		return c.eachMoved(d, func(i int, e *fatfmt.DirEntry) error {
+			if e.IsDir() {
+				spots = append(spots, spot{d.item(), i})
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, s := range spots {
+		d, err := c.load(s.dir)
+		if err != nil {
+			return n, err
+		}
+		e, ok, err := c.restorable(d, s.slot)
+		if err != nil {
+			return n, err
+		}
+		if !ok {
+			continue // another entry had it, too
+		}
+		name := c.undelete(d, s.slot)
+		if err := c.save(d); err != nil {
+			return n, err
+		}
+		n++
+		if err := c.adoptDir(item{path: name, first: e.FirstCluster(c.geo.Type), parent: d.first()}); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
 }
 
 // restorable reports whether the entry in slot i was moved away, and its chain
@@ -145,12 +182,35 @@ func (c *checker) restorable(d *checkDir, i int) (e fatfmt.DirEntry, ok bool, er
 	if !c.geo.Valid(first) || c.marks.get(first) != markOrphan {
 		return e, false, nil
 	}
+	if c.nameTaken(d, i) {
+		return e, false, nil // it becomes a file in FOUND.000
+	}
 	if e.IsDir() {
 		ok, err = c.looksLikeDir(first)
 		return e, ok, err
 	}
 	n, err := c.length(first)
 	return e, int64(n) == c.geo.ClustersFor(int64(e.Size)), err
+}
+
+// nameTaken reports whether another entry of d has the name that the deleted one
+// in slot i would have again.
+func (c *checker) nameTaken(d *checkDir, i int) bool {
+	from := max(0, i-fatfmt.MaxLongSlots)
+	trial := &checkDir{raw: bytes.Clone(d.raw[from*slotBytes : (i+1)*slotBytes])}
+	unmove(trial.slot(i - from))
+	undeleteLong(trial, i-from)
+	name := c.nameOf(trial, i-from)
+	short := presentable(fatfmt.ShortNameString([11]byte(trial.slot(i-from)), 0, c.cp))
+	taken := false
+	scanSlots(d.raw, c.cp, func(at position, other string, e *fatfmt.DirEntry) bool {
+		otherShort := presentable(fatfmt.ShortNameString(e.Name, 0, c.cp))
+		for _, o := range [2]string{other, otherShort} {
+			taken = taken || fatfmt.EqualNames(o, name) || fatfmt.EqualNames(o, short)
+		}
+		return !taken
+	})
+	return taken
 }
 
 // restoreFile brings back the file in slot i.
@@ -203,6 +263,18 @@ func (c *checker) adoptDir(it item) error {
 	c.res.Dirs++
 	if _, err := c.claim(it.first, owner{path: it.path, off: -1, dir: true, need: c.maxDirClusters()}); err != nil {
 		return err
+	}
+	d, err := c.load(it)
+	if err != nil {
+		return err
+	}
+	if e := fatfmt.DecodeDirEntry(d.slot(1)); e.Name == fatfmt.DotDotName { // it led to where it was
+		e.Cluster = it.parent
+		e.Encode(d.slot(1))
+		d.change(1)
+		if err := c.save(d); err != nil {
+			return err
+		}
 	}
 	if err := c.walk(it, c.visitDir); err != nil {
 		return err

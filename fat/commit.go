@@ -21,12 +21,19 @@ type image struct {
 	dir   *node
 	block int
 	off   int64
-	base  []byte // what is on the medium
-	final []byte // what is to be there at the end
-	// steps are what is written, nil for nothing: first without the entries
-	// that move here, then with a new "..", then as it is in the end.
-	steps [3][]byte
+	base  []byte                // what is on the medium
+	final []byte                // what is to be there at the end
+	steps [stepFinal + 1][]byte // what is written in each step; nil for nothing
 }
+
+// The steps in which blocks of directories are written, with a flush after
+// each that has anything to write.
+const (
+	stepSpread = iota // the end mark moves on
+	stepGone          // entries that move are gone from their old places
+	stepTurned        // ".." leads to the new parent
+	stepFinal
+)
 
 // commit writes all that waits, in the order that the package documentation
 // promises. It returns when that is durable.
@@ -55,9 +62,10 @@ func (v *Volume) write(s *snapshot) error {
 	steps := []func() error{
 		func() error { return v.writeNew(s) },
 		func() error { return v.table.apply(s.links, s.epoch) },
-		func() error { return v.writeBlocks(s.blocks, 0) },
-		func() error { return v.writeBlocks(s.blocks, 1) },
-		func() error { return v.writeBlocks(s.blocks, 2) },
+		func() error { return v.writeBlocks(s.blocks, stepSpread) },
+		func() error { return v.writeBlocks(s.blocks, stepGone) },
+		func() error { return v.writeBlocks(s.blocks, stepTurned) },
+		func() error { return v.writeBlocks(s.blocks, stepFinal) },
 		func() error { return v.table.apply(s.ends, s.epoch) },
 		func() error { return v.free(s) },
 	}

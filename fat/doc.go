@@ -21,8 +21,9 @@
 // A commit writes in this order; "|" is a flush of the device:
 //
 //	new chains, new directories | links from old chains to new tails
-//	| entries that moved away are removed | ".." of moved directories
-//	| entries | ends of shortened chains | freed clusters, FSInfo
+//	| end marks of directories | entries that moved away are removed
+//	| ".." of moved directories | entries | ends of shortened chains
+//	| freed clusters, FSInfo
 //
 // Steps with nothing to do cost no flush. A freed cluster is used again only
 // after the entry that had it is gone from the medium. So at a power cut, with

@@ -99,19 +99,20 @@ func (v *Volume) images(n *node) []*image {
 
 // planSteps decides what is written of each block in which step.
 //
-// Without entries that move between blocks there is one step. With them, the
-// first step removes every such entry from its old place and does not show it
-// in its new one, so that at no time two entries own one chain.
+// Usually that is one step. Entries that move between blocks are first removed
+// from their old places and not shown in their new ones, so that at no time two
+// entries own one chain.
 func (v *Volume) planSteps(blocks []*image, m moves) {
+	spread(blocks)
 	if len(m.moved) == 0 {
 		for _, b := range blocks {
-			b.steps[2] = b.final
+			b.steps[stepFinal] = b.final
 		}
 		return
 	}
 	index := map[place]*image{}
 	for _, b := range blocks {
-		b.steps[0] = bytes.Clone(b.final)
+		b.steps[stepGone] = bytes.Clone(b.final)
 		index[place{b.dir, b.block}] = b
 	}
 	hide := func(n *node) {
@@ -134,21 +135,59 @@ func (v *Volume) planSteps(blocks []*image, m moves) {
 		n.turned = false
 	}
 	for _, b := range blocks {
-		last := b.steps[0]
-		if b.steps[1] != nil {
-			last = b.steps[1]
+		last := b.steps[stepGone]
+		if b.steps[stepTurned] != nil {
+			last = b.steps[stepTurned]
 		}
 		if !bytes.Equal(last, b.final) {
-			b.steps[2] = b.final
+			b.steps[stepFinal] = b.final
 		}
 	}
 }
 
-// mask hides slot i of the directory in the first step. If it replaces an entry
+// spread moves the end marks of directories that grow by several blocks: in a
+// step of its own all slots that are about to be used become deleted ones.
+// Otherwise a block could reach the medium before one that lies between it and
+// the old end mark, and its entries would be garbage behind the mark.
+func spread(blocks []*image) {
+	growing := map[*node][]*image{}
+	for _, b := range blocks {
+		if b.grows(nil) {
+			growing[b.dir] = append(growing[b.dir], b)
+		}
+	}
+	for _, list := range growing {
+		if len(list) < 2 {
+			continue
+		}
+		for _, b := range list {
+			b.steps[stepSpread] = bytes.Clone(b.base)
+			b.grows(fatfmt.MarkDeleted)
+		}
+	}
+}
+
+// grows reports whether the block uses slots that are behind the end mark on
+// the medium, and calls mark, if it is not nil, for each of them in the first
+// step.
+func (b *image) grows(mark func(slot []byte)) bool {
+	grows := false
+	for at := 0; at < len(b.base); at += slotBytes {
+		if fatfmt.KindOf(b.base[at:]) == fatfmt.SlotEnd && fatfmt.KindOf(b.final[at:]) != fatfmt.SlotEnd {
+			grows = true
+			if mark != nil {
+				mark(b.steps[stepSpread][at : at+slotBytes])
+			}
+		}
+	}
+	return grows
+}
+
+// mask hides slot i of the directory until the final step. If it replaces an entry
 // of the medium, that one stays until the end.
 func (b *image) mask(i int, replaces bool) {
 	at := i % slotsPerBlock * slotBytes
-	slot := b.steps[0][at : at+slotBytes]
+	slot := b.steps[stepGone][at : at+slotBytes]
 	if replaces {
 		copy(slot, b.base[at:])
 		return
@@ -156,10 +195,10 @@ func (b *image) mask(i int, replaces bool) {
 	fatfmt.MarkDeleted(slot)
 }
 
-// turn leaves ".." as it is on the medium in the first step, and changes it in
-// the second, when no entry leads to the directory.
+// turn leaves ".." as it is on the medium at first, and changes it in a step of
+// its own, when no entry leads to the directory.
 func (b *image) turn() {
 	const at = 1 * slotBytes
-	b.steps[1] = bytes.Clone(b.steps[0])
-	copy(b.steps[0][at:at+slotBytes], b.base[at:])
+	b.steps[stepTurned] = bytes.Clone(b.steps[stepGone])
+	copy(b.steps[stepGone][at:at+slotBytes], b.base[at:])
 }
