@@ -23,6 +23,9 @@ type script struct {
 	// unsettled are names that were changed since the last Sync, so that a cut
 	// may leave them in an old or a new state.
 	unsettled map[string]bool
+	// moved are contents that only changed their names since.
+	moved  map[string]bool
+	onDisk map[string]bool // contents at the last Sync
 }
 
 // syncPoint is what is durable from an event on.
@@ -30,6 +33,7 @@ type syncPoint struct {
 	event     int
 	files     map[string]string
 	unsettled map[string]bool // names that are changed before the next one
+	moved     map[string]bool // contents that only get other names before then
 }
 
 func (s *script) must(err error) {
@@ -42,6 +46,7 @@ func (s *script) must(err error) {
 func (s *script) write(name, content string) {
 	s.t.Helper()
 	s.must(vfs.WriteFile(s.v, name, []byte(content), 0o666))
+	delete(s.moved, s.now[name])
 	s.now[name], s.unsettled[name] = content, true
 }
 
@@ -52,6 +57,7 @@ func (s *script) append(name, content string) {
 	_, err = f.Write([]byte(content))
 	s.must(err)
 	s.must(f.Close())
+	delete(s.moved, s.now[name])
 	s.now[name] += content
 	s.unsettled[name] = true
 }
@@ -62,6 +68,7 @@ func (s *script) truncate(name string, n int) {
 	s.must(err)
 	s.must(f.Truncate(int64(n)))
 	s.must(f.Close())
+	delete(s.moved, s.now[name])
 	s.now[name] = s.now[name][:n]
 	s.unsettled[name] = true
 }
@@ -73,6 +80,7 @@ func (s *script) remove(name string) {
 	s.must(vfs.RemoveAll(s.v, name))
 	for f := range s.now {
 		if f == name || strings.HasPrefix(f, name+"/") {
+			delete(s.moved, s.now[f])
 			delete(s.now, f)
 			s.unsettled[f] = true
 		}
@@ -85,7 +93,9 @@ func (s *script) rename(from, to string) {
 	for f, c := range s.now {
 		if f == from || strings.HasPrefix(f, from+"/") {
 			delete(s.now, f)
+			delete(s.moved, s.now[to+f[len(from):]])
 			s.now[to+f[len(from):]] = c
+			s.moved[c] = s.onDisk[c]
 			s.unsettled[f], s.unsettled[to+f[len(from):]] = true, true
 		}
 	}
@@ -95,14 +105,16 @@ func (s *script) sync() {
 	s.t.Helper()
 	s.must(s.v.Sync())
 	if k := len(s.synced); k > 0 {
-		s.synced[k-1].unsettled = s.unsettled
+		s.synced[k-1].unsettled, s.synced[k-1].moved = s.unsettled, s.moved
 	}
 	files := map[string]string{}
+	s.onDisk = map[string]bool{}
 	for f, c := range s.now {
 		files[f] = c
+		s.onDisk[c] = len(c) > 0
 	}
 	s.synced = append(s.synced, syncPoint{event: s.dev.Events(), files: files})
-	s.unsettled = map[string]bool{}
+	s.unsettled, s.moved = map[string]bool{}, map[string]bool{}
 }
 
 // text returns n bytes that tell where they came from.
@@ -173,7 +185,7 @@ func TestPowerCuts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := &script{t: t, dev: dev, v: v, now: map[string]string{}, unsettled: map[string]bool{}}
+			s := &script{t: t, dev: dev, v: v, now: map[string]string{}, unsettled: map[string]bool{}, moved: map[string]bool{}}
 			s.sync()
 			scripted(s)
 			s.sync()
@@ -261,4 +273,27 @@ func (s *script) checkFiles(t *testing.T, img block.Device, last *syncPoint, r *
 			t.Errorf("%s: %d bytes, %v; %d bytes were synced\n%s", name, len(got), err, len(content), findings(r))
 		}
 	}
+	for content, synced := range last.moved {
+		if synced && !holds(t, v, content) {
+			t.Errorf("a file of %d bytes was lost while it moved\n%s", len(content), findings(r))
+		}
+	}
+}
+
+// holds reports whether a file begins with content; what was saved in FOUND.000
+// is as long as its clusters.
+func holds(t *testing.T, v *fat.Volume, content string) bool {
+	found := false
+	err := fs.WalkDir(v, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || found {
+			return err
+		}
+		p, err := fs.ReadFile(v, name)
+		found = strings.HasPrefix(string(p), content)
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	return found
 }
