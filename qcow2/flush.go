@@ -45,15 +45,14 @@ func (m *mapper) take(seal bool) *changes {
 	defer m.mu.Unlock()
 	c := &changes{syncFirst: m.syncFirst}
 	m.syncFirst = false
-	if m.dirty > 0 {
-		for _, sl := range m.ring {
-			if sl.dirty {
-				sl.dirty, sl.writing = false, true
-				c.slices = append(c.slices, takenSlice{sl, append([]byte(nil), sl.data...)})
-			}
+	for _, sl := range m.dirty {
+		if sl.dirty {
+			sl.dirty, sl.writing = false, true
+			c.slices = append(c.slices, takenSlice{sl, append([]byte(nil), sl.data...)})
 		}
-		m.dirty = 0
 	}
+	clear(m.dirty)
+	m.dirty = m.dirty[:0]
 	for sector := range m.l1Dirty {
 		c.l1 = append(c.l1, m.l1Sector(sector))
 	}
@@ -230,7 +229,7 @@ func (m *mapper) nowDurable(c *changes) {
 func (m *mapper) settled() bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return m.dirty == 0 && len(m.l1Dirty) == 0 && m.taken == m.durable
+	return len(m.dirty) == 0 && len(m.l1Dirty) == 0 && m.taken == m.durable
 }
 
 // free lowers the refcounts of released clusters, as far as the calls that

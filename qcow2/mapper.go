@@ -31,7 +31,7 @@ type mapper struct {
 	slices   map[int64]*slice // by offset in the file
 	ring     []*slice         // the same, in the order of the clock
 	hand     int              // of the clock
-	dirty    int              // slices that a round must write
+	dirty    []*slice         // those that a round must write, and some that it need not
 	// syncFirst: a changed table refers to something that was copied.
 	syncFirst bool
 	// taken and durable number the changes that rounds took and made durable.
@@ -146,7 +146,7 @@ func (m *mapper) update(off int64, change func(slot, *slice) error) error {
 func (m *mapper) markDirty(sl *slice) {
 	if !sl.dirty {
 		sl.dirty = true
-		m.dirty++
+		m.dirty = append(m.dirty, sl)
 	}
 }
 
@@ -206,10 +206,7 @@ func (m *mapper) drop(i int) {
 	m.ring[i], m.ring[last] = m.ring[last], nil
 	m.ring = m.ring[:last]
 	delete(m.slices, sl.off)
-	if sl.dirty {
-		sl.dirty = false
-		m.dirty--
-	}
+	sl.dirty = false
 }
 
 // forget drops the slice at off, if it is there. The caller holds mu for
@@ -228,7 +225,7 @@ func (m *mapper) forget(off int64) {
 func (m *mapper) crowded() bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return m.dirty > m.maxSlices/2 || len(m.pending) > maxPending
+	return len(m.dirty) > m.maxSlices/2 || len(m.pending) > maxPending
 }
 
 // maxPending bounds the list of clusters that wait for a round to become free.

@@ -144,7 +144,7 @@ func (img *Image) fill(p *plan, w payload, skip int64) error {
 			return err
 		}
 	}
-	return w.write(img.file, p.host+p.off-start, skip, p.n)
+	return w.write(img.file, p.host+p.off-start, skip, p.n, p.fresh)
 }
 
 // around returns the pieces of the plan's clusters that are not written and

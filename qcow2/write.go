@@ -7,17 +7,22 @@ import (
 	"github.com/fatkit/fatkit/diskerr"
 )
 
-// payload is what a write puts on the disk: bytes, a range of a host file, or
-// zeroes.
+// payload is what a write puts on the disk: bytes, a range of a host file,
+// zeroes that were not there, or zeroes that were, for which there is to be
+// room.
 type payload struct {
 	p    []byte
 	file *os.File
 	off  int64 // of the bytes in file
+	room Preallocation
 }
 
-// write puts n bytes of the payload, from skip on, into the file at host.
-func (w payload) write(c *container, host, skip, n int64) error {
+// write puts n bytes of the payload, from skip on, into the file at host. fresh
+// says that there are zeroes.
+func (w payload) write(c *container, host, skip, n int64, fresh bool) error {
 	switch {
+	case w.room != PreallocateOff:
+		return w.room.writeRoom(c, host, n, fresh)
 	case w.p != nil:
 		return c.writeAt(w.p[skip:skip+n], host)
 	case w.file != nil:
@@ -147,7 +152,7 @@ func (img *Image) storeSome(w payload, skip, off, n int64) (done int64, mapped b
 			if err := img.guarded(r); err != nil {
 				return 0, false, err
 			}
-			return r.n, false, w.write(img.file, r.host, skip, r.n)
+			return r.n, false, w.write(img.file, r.host, skip, r.n, false)
 		}
 		p, err := img.makePlan(off, n)
 		if err != nil {
