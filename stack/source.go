@@ -13,7 +13,7 @@ import (
 // concurrently.
 type Source interface {
 	// Path says what the source is, for people and for finding it again: the
-	// absolute path of a directory.
+	// absolute path of a directory or an image, or the URI of one.
 	Path() string
 	// BaseName returns the name that an export of the source has when nobody
 	// gave it one.
@@ -69,11 +69,13 @@ func (g *Generation) Close() error {
 
 // Facts describe a generation, for status lines and programs.
 type Facts struct {
+	// Info is of a directory; of an image it holds SizeBytes alone.
 	vvfat.Info
-	ESP      bool      `json:"esp"` // an EFI system partition
-	Floppy   bool      `json:"floppy"`
-	Warnings int       `json:"warnings"` // things of the source that the disk shows otherwise or not at all
-	Scanned  time.Time `json:"scanned"`  // when the scan ended
+	Image    *ImageFacts `json:"image,omitempty"` // nil for a directory
+	ESP      bool        `json:"esp"`             // an EFI system partition
+	Floppy   bool        `json:"floppy"`
+	Warnings int         `json:"warnings"` // things of the source that the disk shows otherwise or not at all
+	Scanned  time.Time   `json:"scanned"`  // when the scan ended
 	// ScanTime is how long the look at the source took. A generation shows
 	// the source as it was at some moments within it.
 	ScanTime time.Duration `json:"scan_nanoseconds"`

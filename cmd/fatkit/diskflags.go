@@ -71,7 +71,7 @@ func (f *diskFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.hideDots, "hide-dotfiles", f.hideDots, "set the hidden attribute of names with a leading dot")
 	fs.StringArrayVar(&f.exclude, "exclude", f.exclude, "leave out what `GLOB` matches: a name, or with a slash a path; ** crosses directories (repeatable)")
 	policies := []string{"error", "skip"}
-	fs.Var(&choiceValue{word: &f.symlinks, choices: policies}, "symlinks", "on symbolic links that lead out of the directory")
+	fs.Var(&choiceValue{word: &f.symlinks, choices: policies}, "symlinks", "on symbolic links that lead out of the directory; those that lead nowhere are always left out, with a warning")
 	fs.Var(&choiceValue{word: &f.tooLarge, choices: policies}, "too-large", "on files larger than 4 GiB - 1")
 	fs.Var(&choiceValue{word: &f.unreadable, choices: policies}, "unreadable", "on files and directories that may not be read")
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fatkit/fatkit/stack"
 	"github.com/fatkit/fatkit/vvfat"
 )
 
@@ -61,7 +62,8 @@ func report(cmd *cobra.Command, err error) int {
 			return code
 		}
 	}
-	if mistake := (*vvfat.OptionError)(nil); errors.As(err, &mistake) {
+	mistake, imageMistake := (*vvfat.OptionError)(nil), (*stack.OptionError)(nil)
+	if errors.As(err, &mistake) || errors.As(err, &imageMistake) {
 		code = exitUsage
 	}
 	if errors.Is(err, context.Canceled) {

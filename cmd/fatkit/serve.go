@@ -4,22 +4,37 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/fatkit/fatkit/internal/server"
+	"github.com/fatkit/fatkit/nbd"
 )
 
-const serveShort = "show directories as FAT disks over NBD"
+const serveShort = "show directories as FAT disks, and disk images, over NBD"
 
-const serveLong = `Show each SOURCE as a disk of its own, read-only, to virtual machines, kernels
-and firmware that attach it over NBD, the network block device protocol.
-Nothing is copied: the disk's structures are computed when they are read, and
-the contents of files are read from the files.
+const serveLong = `Show each SOURCE as a disk of its own to virtual machines, kernels and firmware
+that attach it over NBD, the network block device protocol. A SOURCE is
 
-A SOURCE is a directory, or a directory in QEMU's form, fat:[12|16|32:][floppy:]DIR,
-which gives the disk the geometry and the label that QEMU gives it.
+  a directory                     shown as a FAT disk
+  fat:[12|16|32:][floppy:]DIR     likewise, with the geometry and the label that QEMU gives it
+  a file or a block device        a disk image
+  nbd://HOST[:PORT]/EXPORT        a disk of another server; also nbds://HOST/EXPORT and
+                                  nbd+unix:///EXPORT?socket=PATH
+
+Of a directory nothing is copied: the disk's structures are computed when they
+are read, and the contents of files are read from the files. Directories are
+read-only.
+
+Images are read-only unless --rw lets clients write to them, or --copy-on-write
+lets them write what is forgotten when the server stops. The format of an image
+is that of --format, else what its suffix says, else raw; when the first bytes of
+the image disagree, the server wants --format to decide. An image in a file is
+locked while it is served, so that QEMU and others do not write to it too.
+--partition or --offset show a part of it. What was written is on stable storage
+when a client's flush is answered, and when the server has stopped.
 
 The server runs in the foreground until it is stopped with Ctrl-C or SIGTERM; a
 second signal does not wait for clients. Without --listen it makes a socket in
@@ -37,16 +52,29 @@ for guests that do not read the first sector of the disk while they use it. A
 guest that is suspended or snapshotted needs --refresh never.
 
 Several disks. Each of several sources is exported under the name of its
-directory, and the first also as the default. --export gives one source a name
+directory or file, and the first also as the default. --export gives one source a name
 and flags of its own; what it leaves out is taken from the flags of the command.
 It is written as name=N,source=S and then any of the flags of a disk without
-their dashes, such as table=gpt or esp; a comma within a value is doubled.
+their dashes, such as table=gpt, esp or rw; a comma within a value is doubled.
+
+Who can connect. A unix socket is open to its user alone. On TCP, addresses that
+other machines can reach need --tls require or --insecure. --tls takes
+certificates as QEMU, nbdkit and libnbd do, from a folder with server-cert.pem
+and server-key.pem, and for --tls-verify-peer ca-cert.pem. There are no
+pre-shared keys.
+
+A server that is started again at the same unix socket takes it over when the
+one before is gone, so that clients which reconnect find it, such as QEMU with
+reconnect-delay and fatkit with --reconnect.
 
 The command of --run sees $uri, $unixsocket or $host and $port, and $exportname.`
 
 const serveExample = `  fatkit serve photos
   fatkit serve --listen unix:disk.sock --esp --refresh-on boot-read build
   fatkit serve --run 'nbdcopy "$uri" photos.img' --fat 32 --label PHOTOS photos
+  fatkit serve --rw --listen unix:disk.sock disk.img
+  fatkit serve --copy-on-write --partition 1 --run 'nbdinfo --size "$uri"' disk.img
+  fatkit serve --run 'nbdinfo --list "$uri"' --export name=system,source=disk.img,rw --export name=files,source=photos
   fatkit serve --run 'qemu-img info "$uri"' fat:floppy:photos
   fatkit serve --run 'nbdinfo --list "$uri"' --export name=a,source=photos,table=gpt --export name=b,source=photos,floppy=1440`
 
@@ -56,6 +84,10 @@ type serveFlags struct {
 	exports        []string
 	exportName     string
 	listen         []string
+	tls            tlsFlags
+	maxConns       int
+	idleTimeout    time.Duration
+	drainTimeout   time.Duration
 	insecure       bool
 	stdio          bool
 	run            string
@@ -84,6 +116,10 @@ func newServe() *cobra.Command {
 func (f *serveFlags) register(fs *pflag.FlagSet) {
 	fs.StringArrayVarP(&f.listen, "listen", "l", nil, "accept clients at `ADDRESS`, unix:PATH or tcp:HOST:PORT (repeatable; default a socket in the runtime folder)")
 	fs.BoolVar(&f.insecure, "insecure", false, "accept TCP clients from other machines, without encryption or authentication")
+	f.tls.register(fs)
+	fs.IntVar(&f.maxConns, "max-connections", nbd.DefaultMaxConns, "serve at most `N` connections at a time; in an --export, those of that export")
+	fs.DurationVar(&f.idleTimeout, "idle-timeout", 0, "cut off a client that asks for nothing for so long, such as 10m (default never)")
+	fs.DurationVar(&f.drainTimeout, "drain-timeout", server.DefaultDrainTimeout, "when stopping, wait so long for clients to take their answers")
 	fs.BoolVarP(&f.stdio, "stdio", "s", false, "serve one client on standard input and output")
 	fs.StringVar(&f.exportName, "export-name", "", "`NAME` of the export of a single source (its directory's name works too)")
 	fs.StringArrayVar(&f.exports, "export", nil, "export a source under a name with flags of its own: `name=N,source=S,...` (repeatable)")
@@ -99,7 +135,13 @@ func (f *serveFlags) register(fs *pflag.FlagSet) {
 func (f *serveFlags) check(sources []string) error {
 	switch {
 	case len(sources)+len(f.exports) == 0:
-		return usageError("serve needs a directory to show, or an --export")
+		return usageError("serve needs a directory or an image to show, or an --export")
+	case f.maxConns < 1:
+		return usageError("--max-connections: %d is less than 1", f.maxConns)
+	case f.idleTimeout < 0:
+		return usageError("--idle-timeout: %v is negative", f.idleTimeout)
+	case f.drainTimeout <= 0:
+		return usageError("--drain-timeout: %v is not positive", f.drainTimeout)
 	case f.exportName != "" && len(sources)+len(f.exports) != 1:
 		return usageError("--export-name names the export of a single source: use --export name=N,source=S for several")
 	case f.stdio && (len(f.listen) > 0 || f.run != "" || f.once):
@@ -109,7 +151,7 @@ func (f *serveFlags) check(sources []string) error {
 }
 
 // serve is the verb.
-func serve(cmd *cobra.Command, f *serveFlags, sources []string) error {
+func serve(cmd *cobra.Command, f *serveFlags, sources []string) (err error) {
 	if err := f.check(sources); err != nil {
 		return err
 	}
@@ -127,12 +169,25 @@ func serve(cmd *cobra.Command, f *serveFlags, sources []string) error {
 		}
 		ctx = parent
 	}
-	exports, err := f.exportOptions(sources)
+	exports, err := f.exportOptions(cmd.Flags(), sources)
 	if err != nil {
 		return err
 	}
-	s := server.New(server.Options{Version: versionText(), Logger: log, Once: f.once})
-	defer s.Close()
+	options := server.Options{
+		Version: versionText(), Logger: log, Once: f.once,
+		MaxConns: f.maxConns, IdleTimeout: f.idleTimeout, DrainTimeout: f.drainTimeout,
+	}
+	if err := f.tls.apply(&options); err != nil {
+		return err
+	}
+	s := server.New(options)
+	defer func() {
+		// To close an image is to flush it; that it failed matters more than
+		// how a command of --run ended.
+		if failed := s.Close(); failed != nil {
+			err = &exitError{exitFailed, errors.Join(failed, err)}
+		}
+	}()
 	// The listeners come first: an address in use should not cost a scan.
 	cleanup, err := f.openListeners(s, exports[0].Source.BaseName(), log)
 	if err != nil {
@@ -181,7 +236,7 @@ func (f *serveFlags) serveChild(ctx, force context.Context, s *server.Server, st
 		served <- s.Serve(serving, force)
 		stop() // a server that fails ends its command
 	}()
-	code, err := runChild(serving, force, f.run, childEnv(s.Addrs()[0], st.Exports[0].Name))
+	code, err := runChild(serving, force, f.run, childEnv(s.Addrs()[0], st.Exports[0].Name, f.tls.required()))
 	stop()
 	if serr := <-served; serr != nil {
 		return errors.Join(serr, err)

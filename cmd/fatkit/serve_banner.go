@@ -22,19 +22,50 @@ var firmware = []string{
 // banner tells a person what is served and how to attach it.
 func banner(w io.Writer, st server.Status) {
 	for _, e := range st.Exports {
-		g := e.Generation
-		fmt.Fprintf(w, "%s: %s on %s, %s in %s, read-only\n",
-			printable(e.Source), g.Type, diskSize(e), count(g.Files, "file", "files"), count(g.Directories, "directory", "directories"))
+		fmt.Fprintf(w, "%s: %s, %s\n", printable(e.Source), contents(e), access(e))
 		for _, uri := range e.URIs {
 			fmt.Fprintf(w, "  URI   %s\n", uri)
 		}
-		if len(e.URIs) > 0 {
+		if len(e.URIs) > 0 && !strings.HasPrefix(e.URIs[0], "nbds") {
 			fmt.Fprintf(w, "  QEMU  %s\n", qemuCommand(e))
 		}
 	}
 	if len(st.Listen) > 0 {
 		fmt.Fprintln(w, "Stop with Ctrl-C.")
 	}
+}
+
+// contents says in a few words what a disk is.
+func contents(e server.ExportStatus) string {
+	g := e.Generation
+	if g.Image != nil {
+		return imageText(e)
+	}
+	return fmt.Sprintf("%s on %s, %s in %s", g.Type, diskSize(e), count(g.Files, "file", "files"), count(g.Directories, "directory", "directories"))
+}
+
+// imageText says what of an image is shown.
+func imageText(e server.ExportStatus) string {
+	image, size := e.Generation.Image, diskerr.FormatBytes(e.Generation.SizeBytes)
+	switch {
+	case image.Partition > 0:
+		return fmt.Sprintf("partition %d of a %s image, %s at offset %d", image.Partition, image.Format, size, image.OffsetBytes)
+	case image.OffsetBytes > 0:
+		return fmt.Sprintf("%s of a %s image from offset %d on", size, image.Format, image.OffsetBytes)
+	}
+	return fmt.Sprintf("%s image of %s", image.Format, size)
+}
+
+// access says what clients may do.
+func access(e server.ExportStatus) string {
+	image := e.Generation.Image
+	switch {
+	case e.ReadOnly:
+		return "read-only"
+	case image != nil && image.CopyOnWrite:
+		return "writable, changes are forgotten at the end"
+	}
+	return "writable"
 }
 
 // diskSize names the size of a disk and what kind it is.
@@ -55,7 +86,11 @@ func diskSize(e server.ExportStatus) string {
 // qemuCommand returns a command line that attaches the export.
 func qemuCommand(e server.ExportStatus) string {
 	// QEMU takes a comma within a value doubled.
-	drive := "file=" + strings.ReplaceAll(e.URIs[0], ",", ",,") + ",format=raw,readonly=on,if="
+	drive := "file=" + strings.ReplaceAll(e.URIs[0], ",", ",,") + ",format=raw,"
+	if e.ReadOnly {
+		drive += "readonly=on,"
+	}
+	drive += "if="
 	if e.Generation.Floppy {
 		return "qemu-system-x86_64 -drive " + shellQuote(drive+"floppy")
 	}

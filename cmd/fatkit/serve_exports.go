@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -11,25 +12,39 @@ import (
 
 // shareFlags are the flags of serve that each export has for itself.
 type shareFlags struct {
-	diskFlags
+	description string
+	imageFlags
+	directoryFlags
+}
+
+// directoryFlags are those of them that are about directories.
+type directoryFlags struct {
 	refresh    string
 	refreshOn  string
 	consistent bool
+	diskFlags
 }
 
 func newShareFlags() shareFlags {
-	return shareFlags{diskFlags: *newDiskFlags(), refresh: "disconnect"}
+	return shareFlags{directoryFlags: directoryFlags{diskFlags: *newDiskFlags(), refresh: "disconnect"}}
 }
 
 func (f *shareFlags) register(fs *pflag.FlagSet) {
+	fs.StringVar(&f.description, "description", f.description, "`TEXT` about the disk for clients that list it")
+	f.imageFlags.register(fs)
+	f.directoryFlags.register(fs)
+}
+
+func (f *directoryFlags) register(fs *pflag.FlagSet) {
 	fs.Var(&choiceValue{word: &f.refresh, choices: []string{"never", "disconnect"}}, "refresh", "when to show the directory anew by itself")
 	fs.Var(&choiceValue{word: &f.refreshOn, choices: []string{"boot-read"}}, "refresh-on", "show the directory anew also when a guest that was reset reads the first sector")
 	fs.BoolVar(&f.consistent, "consistent", f.consistent, "check files after each read too, at the price of a copy")
 	f.diskFlags.register(fs)
 }
 
-// exportOptions turns the sources and the values of --export into exports.
-func (f *serveFlags) exportOptions(sources []string) ([]server.ExportOptions, error) {
+// exportOptions turns the sources and the values of --export into exports. fs
+// are the flags of the command.
+func (f *serveFlags) exportOptions(fs *pflag.FlagSet, sources []string) ([]server.ExportOptions, error) {
 	var out []server.ExportOptions
 	for _, name := range sources {
 		e, err := f.share.export(f.exportName, name)
@@ -45,49 +60,132 @@ func (f *serveFlags) exportOptions(sources []string) ([]server.ExportOptions, er
 		}
 		out = append(out, e)
 	}
+	if err := checkUseful(fs, out); err != nil {
+		return nil, err
+	}
 	return nameExports(out)
+}
+
+// checkUseful refuses flags of the command that are about no source.
+func checkUseful(fs *pflag.FlagSet, exports []server.ExportOptions) error {
+	kinds := map[stack.Kind]bool{}
+	for _, e := range exports {
+		kinds[kindOf(e.Source)] = true
+	}
+	if len(kinds) > 1 {
+		return nil
+	}
+	if kinds[stack.KindDirectory] {
+		if flag := misplaced(fs, stack.KindDirectory); flag != "" {
+			return usageError("%s is about images, and every source is a directory", flag)
+		}
+		return nil
+	}
+	if flag := misplaced(fs, stack.KindImage); flag != "" {
+		return usageError("%s is about directories, and every source is an image", flag)
+	}
+	return nil
+}
+
+func kindOf(s stack.Source) stack.Kind {
+	if _, ok := s.(*stack.Directory); ok {
+		return stack.KindDirectory
+	}
+	return stack.KindImage
 }
 
 // export returns the export of a source under a name, which may be empty.
 func (f *shareFlags) export(name, source string) (server.ExportOptions, error) {
+	e := server.ExportOptions{Name: name, Description: f.description}
+	kind, err := stack.KindOf(source)
+	if err != nil {
+		return e, err
+	}
+	if kind == stack.KindImage {
+		e.Source, err = f.image(source)
+		return e, err
+	}
 	dir, err := f.source(source)
 	if err != nil {
-		return server.ExportOptions{}, err
+		return e, err
+	}
+	if f.rw {
+		return e, usageError("--rw: this version shows directories read-only: give rw to an image alone, with --export name=N,source=IMAGE,rw")
 	}
 	dir.Disk.Consistent = f.consistent
-	return server.ExportOptions{
-		Name: name, Source: dir, Description: "FAT disk of " + dir.BaseName(),
-		Refresh: server.RefreshPolicy{OnDisconnect: f.refresh == "disconnect", OnBootRead: f.refreshOn == "boot-read"},
-	}, nil
+	e.Source = dir
+	e.Refresh = server.RefreshPolicy{OnDisconnect: f.refresh == "disconnect", OnBootRead: f.refreshOn == "boot-read"}
+	if e.Description == "" {
+		e.Description = "FAT disk of " + dir.BaseName()
+	}
+	return e, nil
+}
+
+// image returns the image that name means, with these flags applied.
+func (f *shareFlags) image(name string) (*stack.Image, error) {
+	sector, err := smallSize("--sector", f.sector)
+	if err != nil {
+		return nil, err
+	}
+	if f.partition == 0 {
+		sector = 0 // it is about the directories beside the image
+	}
+	o, err := f.imageFlags.options(sector)
+	if err != nil {
+		return nil, err
+	}
+	return stack.NewImage(name, o)
 }
 
 // parseExport reads a value of --export. Flags that it does not name are f's.
 func (f *shareFlags) parseExport(spec string) (server.ExportOptions, error) {
+	none := server.ExportOptions{}
 	var name, source string
+	var maxConns int
 	mine := *f
 	fs := pflag.NewFlagSet("export", pflag.ContinueOnError)
 	mine.register(fs)
 	fs.StringVar(&name, "name", "", "")
 	fs.StringVar(&source, "source", "", "")
+	fs.IntVar(&maxConns, "max-connections", 0, "")
+	if err := setFlags(fs, spec); err != nil {
+		return none, err
+	}
+	switch {
+	case source == "":
+		return none, usageError("--export %s: names no source: add source=DIR or source=IMAGE", spec)
+	case maxConns < 0:
+		return none, usageError("--export %s: max-connections is negative", spec)
+	}
+	e, err := mine.export(name, source)
+	if err != nil {
+		return none, fmt.Errorf("--export %s: %w", spec, err)
+	}
+	if flag := misplaced(fs, kindOf(e.Source)); flag != "" {
+		return none, usageError("--export %s: %s is not about a source of this kind", spec, strings.TrimLeft(flag, "-"))
+	}
+	e.MaxConns = maxConns
+	return e, nil
+}
+
+// setFlags sets the flags that a value of --export names.
+func setFlags(fs *pflag.FlagSet, spec string) error {
 	for _, word := range splitCommas(spec) {
 		key, value, hasValue := strings.Cut(word, "=")
 		flag := fs.Lookup(key)
 		if flag == nil {
-			return server.ExportOptions{}, usageError("--export %s: there is no %q: write name=N,source=S and flags of serve without dashes", spec, key)
+			return usageError("--export %s: there is no %q: write name=N,source=S and flags of serve without dashes", spec, key)
 		}
 		if !hasValue {
 			if value = flag.NoOptDefVal; value == "" {
-				return server.ExportOptions{}, usageError("--export %s: %q needs a value", spec, key)
+				return usageError("--export %s: %q needs a value", spec, key)
 			}
 		}
 		if err := fs.Set(key, value); err != nil {
-			return server.ExportOptions{}, usageError("--export %s: %v", spec, err)
+			return usageError("--export %s: %v", spec, err)
 		}
 	}
-	if source == "" {
-		return server.ExportOptions{}, usageError("--export %s: names no source: add source=DIR", spec)
-	}
-	return mine.export(name, source)
+	return nil
 }
 
 // splitCommas splits at commas; a doubled one stands for itself.
@@ -103,8 +201,7 @@ func splitCommas(s string) []string {
 // nameExports gives every export a name, and the first one the default name.
 //
 // A single export is called as --export-name says, by default nothing, and
-// answers to the name of its directory too. Several go by their names or
-// directories.
+// answers to the name of its directory or image too. Several go by their names.
 func nameExports(exports []server.ExportOptions) ([]server.ExportOptions, error) {
 	if len(exports) == 1 {
 		e := &exports[0]

@@ -90,9 +90,9 @@ func (f *serveFlags) listenAt(addr string) (net.Listener, error) {
 	case kind != "tcp":
 		return nil, usageError("--listen %s: write unix:PATH or tcp:HOST:PORT", addr)
 	}
-	l, err := nbd.Listen(addr, f.insecure)
+	l, err := nbd.Listen(addr, f.insecure || f.tls.required())
 	if errors.Is(err, nbd.ErrNotLoopback) {
-		return nil, fmt.Errorf("--listen %s: %w: take localhost, or accept that with --insecure", addr, err)
+		return nil, fmt.Errorf("--listen %s: %w: take localhost, or --tls require, or accept that with --insecure", addr, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("--listen %s: %w", addr, err)

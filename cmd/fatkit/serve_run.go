@@ -13,10 +13,10 @@ import (
 )
 
 // childEnv returns the environment of the command of --run: ours without what
-// is meant for this process alone, and with the address of the first export.
+// is meant for this process alone, and with the address of the first export, for clients that must encrypt if tls is set.
 //
 // The names are those that nbdkit gives to its --run command.
-func childEnv(a net.Addr, export string) []string {
+func childEnv(a net.Addr, export string, tls bool) []string {
 	var env []string
 	for _, v := range os.Environ() {
 		name, _, _ := strings.Cut(v, "=")
@@ -27,7 +27,7 @@ func childEnv(a net.Addr, export string) []string {
 			env = append(env, v)
 		}
 	}
-	env = append(env, "uri="+nbd.URI(a, export, false), "exportname="+export)
+	env = append(env, "uri="+nbd.URI(a, export, tls), "exportname="+export)
 	if a.Network() == "unix" {
 		return append(env, "unixsocket="+a.String())
 	}

@@ -85,14 +85,18 @@ func printExport(w io.Writer, e server.ExportStatus, now time.Time) {
 	for _, uri := range e.URIs {
 		line("uri", "%s", uri)
 	}
-	line("disk", "%s on %s, clusters of %s, label %q", g.Type, diskSize(e), diskerr.FormatBytes(int64(g.ClusterBytes)), g.Label)
-	line("contents", "%s in %s, %s", count(g.Files, "file", "files"), count(g.Directories, "directory", "directories"), diskerr.FormatBytes(g.FileBytes))
-	if g.Warnings > 0 {
-		line("", "%d shown otherwise or not at all", g.Warnings)
+	if g.Image != nil {
+		line("disk", "%s, %s", imageText(e), access(e))
+	} else {
+		line("disk", "%s on %s, clusters of %s, label %q", g.Type, diskSize(e), diskerr.FormatBytes(int64(g.ClusterBytes)), g.Label)
+		line("contents", "%s in %s, %s", count(g.Files, "file", "files"), count(g.Directories, "directory", "directories"), diskerr.FormatBytes(g.FileBytes))
+		if g.Warnings > 0 {
+			line("", "%d shown otherwise or not at all", g.Warnings)
+		}
+		line("generation", "%d, of %s ago; refresh: %s", g.Number, roundTime(now.Sub(g.Scanned)), refreshText(e))
 	}
-	line("generation", "%d, of %s ago; refresh: %s", g.Number, roundTime(now.Sub(g.Scanned)), refreshText(e))
 	line("clients", "%s", clientsText(e))
-	line("traffic", "%d requests, %s read, %s", e.Traffic.Requests, diskerr.FormatBytes(int64(e.Traffic.BytesRead)), count(int(e.Traffic.Errors), "error", "errors"))
+	line("traffic", "%s", trafficText(e))
 	if e.Changed > 0 {
 		line("changed", "reads of %s fail since then: %s; a new generation shows them", count(e.Changed, "host file", "host files"), exampleText(e))
 	}
@@ -119,6 +123,15 @@ func clientsText(e server.ExportStatus) string {
 		text += fmt.Sprintf(", %d lost that may come back and keep the generation", e.Lost)
 	}
 	return text
+}
+
+func trafficText(e server.ExportStatus) string {
+	t := e.Traffic
+	text := fmt.Sprintf("%d requests, %s read", t.Requests, diskerr.FormatBytes(int64(t.BytesRead)))
+	if !e.ReadOnly {
+		text += fmt.Sprintf(", %s written", diskerr.FormatBytes(int64(t.BytesWritten)))
+	}
+	return text + ", " + count(int(t.Errors), "error", "errors")
 }
 
 func exampleText(e server.ExportStatus) string {

@@ -20,6 +20,9 @@
 // fits leaves the old generation in place, with a line in the log and in the
 // status.
 //
+// An image has one generation, which lasts as long as the server: what clients
+// write is in it, and a request for a new one changes nothing.
+//
 // # Control
 //
 // The control socket speaks lines of JSON: a [Request] is answered by a

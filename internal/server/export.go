@@ -40,6 +40,7 @@ type export struct {
 	disk        *disk
 	log         *slog.Logger
 	clock       func() time.Duration
+	fixed       bool // an image: there is one generation only
 
 	// making is held while a generation is decided on and made, so that a
 	// client that attaches meanwhile waits and sees the result. It is taken
@@ -76,6 +77,9 @@ func newExport(ctx context.Context, o ExportOptions, log *slog.Logger, clock fun
 		return nil, err
 	}
 	e.current, e.number, e.began = first, 1, clock()
+	if e.fixed = first.Facts.Image != nil; e.fixed {
+		e.policy = RefreshPolicy{}
+	}
 	e.disk = newDisk(first, func(err error) {
 		if err != nil {
 			e.log.Warn("an old generation did not close cleanly", "error", err)
@@ -165,6 +169,9 @@ type RefreshResult struct {
 // only checks that the source can be shown and arranges for the new generation
 // to begin when the guest is reset, unless force says to begin it at once.
 func (e *export) refresh(ctx context.Context, force bool) (RefreshResult, error) {
+	if e.fixed {
+		return RefreshResult{Export: e.name, Generation: 1}, nil
+	}
 	e.making.Lock()
 	defer e.making.Unlock()
 	e.mu.Lock()

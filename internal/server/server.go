@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,15 +15,22 @@ import (
 	"github.com/fatkit/fatkit/stack"
 )
 
-// drainTime is how long a stopping server lets clients take the answers to
-// what they have asked.
-const drainTime = 10 * time.Second
+// DefaultDrainTimeout is how long a stopping server lets clients take the
+// answers to what they have asked.
+const DefaultDrainTimeout = 10 * time.Second
 
 // Options tune a server.
 type Options struct {
 	Version string       // for Status
 	Logger  *slog.Logger // nil discards
 	Once    bool         // stop when the last client has gone
+
+	MaxConns     int           // connections at a time; 0 means nbd.DefaultMaxConns
+	IdleTimeout  time.Duration // for a client that sends no request; 0 means no limit
+	DrainTimeout time.Duration // 0 means DefaultDrainTimeout
+
+	TLSMode nbd.TLSMode
+	TLS     *tls.Config // unless TLSMode is nbd.TLSOff; see LoadTLS
 }
 
 // ExportOptions describe a source to serve.
@@ -31,7 +39,8 @@ type ExportOptions struct {
 	Aliases     []string // more names that it answers to; "" makes it the default
 	Description string
 	Source      stack.Source
-	Refresh     RefreshPolicy
+	Refresh     RefreshPolicy // of no meaning for an image
+	MaxConns    int           // connections at a time; 0 means no limit of its own
 }
 
 // Server serves sources as disks. AddExport and AddListener come first, then
@@ -65,8 +74,14 @@ func New(o Options) *Server {
 		opts: o, log: o.Logger, started: time.Now(),
 		byName: map[string]*export{}, spent: make(chan struct{}),
 	}
+	if s.opts.DrainTimeout == 0 {
+		s.opts.DrainTimeout = DefaultDrainTimeout
+	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.nbd = nbd.NewServer(nbd.ServerOptions{Logger: o.Logger, OnAttach: s.attached, OnDetach: s.detached})
+	s.nbd = nbd.NewServer(nbd.ServerOptions{
+		MaxConns: o.MaxConns, IdleTimeout: o.IdleTimeout, TLSMode: o.TLSMode, TLS: o.TLS,
+		Logger: o.Logger, OnAttach: s.attached, OnDetach: s.detached,
+	})
 	return s
 }
 
@@ -82,7 +97,7 @@ func (s *Server) AddExport(ctx context.Context, o ExportOptions) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.nbd.AddExport(nbd.Export{Name: e.name, Description: e.description, Device: e.disk}); err != nil {
+	if err := s.nbd.AddExport(nbd.Export{Name: e.name, Description: e.description, Device: e.disk, MaxConns: o.MaxConns}); err != nil {
 		return errors.Join(err, e.close())
 	}
 	s.exports = append(s.exports, e)
@@ -158,7 +173,7 @@ func (s *Server) serve(ctx, force context.Context, conn net.Conn) error {
 // stop ends connections and listeners.
 func (s *Server) stop(force context.Context) {
 	Notify("STOPPING=1")
-	drain, cancel := context.WithTimeout(force, drainTime)
+	drain, cancel := context.WithTimeout(force, s.opts.DrainTimeout)
 	defer cancel()
 	if err := s.nbd.Shutdown(drain); err != nil {
 		s.log.Warn("clients were cut off before they had taken their answers", "error", err)
@@ -294,10 +309,10 @@ func (s *Server) Status() Status {
 		x := e.status()
 		x.URIs = []string{}
 		for _, l := range s.listeners {
-			x.URIs = append(x.URIs, nbd.URI(l.Addr(), e.name, false))
+			x.URIs = append(x.URIs, nbd.URI(l.Addr(), e.name, s.opts.TLSMode == nbd.TLSRequire))
 		}
 		t := traffic[e.name]
-		x.Traffic = Traffic{Connections: t.TotalConns, BytesRead: t.ReadBytes, Errors: t.Errors}
+		x.Traffic = Traffic{Connections: t.TotalConns, BytesRead: t.ReadBytes, BytesWritten: t.WrittenBytes, Errors: t.Errors}
 		for _, n := range t.Requests {
 			x.Traffic.Requests += n
 		}

@@ -18,21 +18,22 @@ type Status struct {
 
 // ExportStatus is the state of one export.
 type ExportStatus struct {
-	Name       string           `json:"name"`
-	Aliases    []string         `json:"aliases"`
-	Source     string           `json:"source"`
-	URIs       []string         `json:"uris"`
-	ReadOnly   bool             `json:"read_only"`
-	Refresh    string           `json:"refresh"` // "never" or "disconnect"
-	OnBootRead bool             `json:"refresh_on_boot_read"`
-	Generation GenerationStatus `json:"generation"`
-	Clients    int              `json:"clients"`
-	Lost       int              `json:"lost_connections"` // that a client may come back to
-	Pending    bool             `json:"pending"`          // a new generation begins when the guest is reset
-	Failure    *Failure         `json:"failure,omitempty"`
-	Changed    int              `json:"changed_files"` // host files whose reads fail since they changed
-	Examples   []string         `json:"changed_examples,omitempty"`
-	Traffic    Traffic          `json:"traffic"`
+	Name        string           `json:"name"`
+	Aliases     []string         `json:"aliases"`
+	Description string           `json:"description"`
+	Source      string           `json:"source"`
+	URIs        []string         `json:"uris"`
+	ReadOnly    bool             `json:"read_only"`
+	Refresh     string           `json:"refresh"` // "never" or "disconnect"
+	OnBootRead  bool             `json:"refresh_on_boot_read"`
+	Generation  GenerationStatus `json:"generation"`
+	Clients     int              `json:"clients"`
+	Lost        int              `json:"lost_connections"` // that a client may come back to
+	Pending     bool             `json:"pending"`          // a new generation begins when the guest is reset
+	Failure     *Failure         `json:"failure,omitempty"`
+	Changed     int              `json:"changed_files"` // host files whose reads fail since they changed
+	Examples    []string         `json:"changed_examples,omitempty"`
+	Traffic     Traffic          `json:"traffic"`
 }
 
 // GenerationStatus describes the current generation.
@@ -43,10 +44,11 @@ type GenerationStatus struct {
 
 // Traffic counts what clients have asked of an export since the server began.
 type Traffic struct {
-	Connections uint64 `json:"connections"`
-	Requests    uint64 `json:"requests"`
-	Errors      uint64 `json:"errors"` // requests answered with an error
-	BytesRead   uint64 `json:"bytes_read"`
+	Connections  uint64 `json:"connections"`
+	Requests     uint64 `json:"requests"`
+	Errors       uint64 `json:"errors"` // requests answered with an error
+	BytesRead    uint64 `json:"bytes_read"`
+	BytesWritten uint64 `json:"bytes_written"`
 }
 
 // maxChangedExamples is how many changed files are kept by name.
@@ -70,7 +72,7 @@ func (e *export) status() ExportStatus {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s := ExportStatus{
-		Name: e.name, Aliases: append([]string{}, e.aliases...), Source: e.source.Path(), ReadOnly: e.disk.limits.ReadOnly,
+		Name: e.name, Aliases: append([]string{}, e.aliases...), Description: e.description, Source: e.source.Path(), ReadOnly: e.disk.limits.ReadOnly,
 		Refresh: e.policy.String(), OnBootRead: e.policy.OnBootRead,
 		Generation: GenerationStatus{e.number, e.current.Facts},
 		Clients:    e.attached, Lost: e.lost, Pending: e.pending, Failure: e.failure,
