@@ -144,6 +144,11 @@ func TestIntegrity(t *testing.T) {
 		}
 		return serve(t, ServerOptions{}, Export{Device: m}).uri("")
 	}
+	servers["ours over TLS"] = func(t testing.TB) string {
+		o := ServerOptions{TLSMode: TLSRequire, TLS: serverTLS(t, nil)}
+		s := serve(t, o, Export{Device: mem.New(size)})
+		return "nbds+unix:///?socket=" + s.path + "&tls-certificates=" + certificateFolder(t)
+	}
 	for name, start := range servers {
 		t.Run(name, func(t *testing.T) {
 			checkIntegrity(t, start(t), size)

@@ -18,7 +18,7 @@ import (
 
 // maxWorkers is how many requests of one connection may be in the device at
 // the same time.
-const maxWorkers = 16
+const maxWorkers = 32
 
 // conn is one connection of a server.
 type conn struct {
@@ -26,6 +26,7 @@ type conn struct {
 	id   uint64
 	nc   net.Conn // of the network
 	tls  *tls.Conn
+	sink *tlsSink // under tls
 	in   input
 	out  output
 	mem  account
@@ -141,6 +142,7 @@ func causeOf(err error) error {
 // overtake the replies.
 func (c *conn) closeGently(cause error) {
 	if c.tls != nil && !c.aborted.Load() {
+		c.sink.keep(false)
 		c.nc.SetWriteDeadline(time.Now().Add(time.Second))
 		c.tls.CloseWrite()
 	}
@@ -206,7 +208,8 @@ func (c *conn) info(e *export) ConnInfo {
 func (c *conn) handshakeTLS() error {
 	ctx, cancel := context.WithTimeout(context.Background(), c.srv.opts.HandshakeTimeout)
 	defer cancel()
-	t := tls.Server(c.nc, c.srv.opts.TLS)
+	c.sink = &tlsSink{Conn: c.nc}
+	t := tls.Server(c.sink, c.srv.opts.TLS)
 	if err := t.HandshakeContext(ctx); err != nil {
 		return err
 	}

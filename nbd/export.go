@@ -21,8 +21,9 @@ type Export struct {
 	ReadOnly    bool // besides what the device says itself
 	MaxConns    int  // connections at a time; 0 means no limit of its own
 
-	// Contexts are metadata contexts besides base:allocation and
-	// qemu:allocation-depth, or instead of them where the name is the same.
+	// Contexts are metadata contexts besides base:allocation,
+	// qemu:allocation-depth and those of a Device that is a ContextProvider, or
+	// instead of them where the name is the same.
 	Contexts []MetaContext
 }
 
@@ -34,6 +35,11 @@ type MetaContext struct {
 	// without gaps, starting at off; it may end early, after at least one.
 	// It is called concurrently.
 	AppendStatus func(dst []Status, off, n int64) ([]Status, error)
+}
+
+// ContextProvider is a device that offers metadata contexts of its own.
+type ContextProvider interface {
+	MetaContexts() []MetaContext
 }
 
 // Status is the state of a run of bytes in a metadata context.
@@ -74,7 +80,11 @@ func newExport(e Export) (*export, error) {
 	x.flush.device = e.Device
 	x.fua = block.LimitsOf(e.Device).FUA
 	x.contexts = slices.Clone(e.Contexts)
-	for _, c := range builtinContexts(e.Device) {
+	var offered []MetaContext
+	if p, ok := e.Device.(ContextProvider); ok {
+		offered = p.MetaContexts()
+	}
+	for _, c := range append(offered, builtinContexts(e.Device)...) {
 		if !slices.ContainsFunc(x.contexts, func(o MetaContext) bool { return o.Name == c.Name }) {
 			x.contexts = append(x.contexts, c)
 		}

@@ -85,18 +85,31 @@ func (o *output) start(c *conn) {
 	o.nc, o.mem, o.stall = c.nc, &c.mem, c.srv.opts.StallTimeout
 	o.idle.L = &o.mu
 	o.wake, o.stopped = make(chan struct{}, 1), make(chan struct{})
-	if c.tls != nil {
-		o.s = &streamSender{w: c.tls}
-	} else if o.s = newRawSender(c.nc); o.s == nil {
-		o.s = &streamSender{w: c.nc}
-	}
+	o.s = newSender(c)
 	go o.writer()
+}
+
+// newSender returns the best sender that the connection allows.
+func newSender(c *conn) sender {
+	if c.tls == nil {
+		if s := newRawSender(c.nc); s != nil {
+			return s
+		}
+		return &streamSender{w: c.nc}
+	}
+	if s := newTLSSender(c.tls, c.sink); s != nil {
+		return s
+	}
+	return &streamSender{w: c.tls}
 }
 
 // sendsFiles reports whether ranges of files can be sent without copying.
 func (o *output) sendsFiles() bool {
-	_, stream := o.s.(*streamSender)
-	return !stream
+	switch o.s.(type) {
+	case *streamSender, *tlsSender:
+		return false
+	}
+	return true
 }
 
 // push adds a piece to the queue and returns how many bytes wait there.

@@ -34,30 +34,36 @@ func (s *streamSender) send(pieces []piece, wait bool) (int, error) {
 func (s *streamSender) add(p *piece) error {
 	for {
 		b := p.next()
-		if len(b) == 0 {
-			if p.n == 0 {
-				return nil
+		switch {
+		case len(b) > 0:
+			p.b = nil
+			if err := s.put(b); err != nil {
+				return err
 			}
+		case p.n > 0:
 			if err := p.loadFile(); err != nil {
 				return err
 			}
-			continue
-		}
-		p.b = nil
-		if len(s.scratch)+len(b) <= coalesce {
-			s.scratch = append(s.scratch, b...)
-			continue
-		}
-		if err := s.flush(); err != nil {
-			return err
-		}
-		if _, err := s.w.Write(b); err != nil {
-			return err
+		default:
+			return nil
 		}
 	}
 }
 
-// flush sends what add has kept.
+// put sends b or, if it is short, keeps a copy for flush.
+func (s *streamSender) put(b []byte) error {
+	if len(s.scratch)+len(b) <= coalesce {
+		s.scratch = append(s.scratch, b...)
+		return nil
+	}
+	if err := s.flush(); err != nil {
+		return err
+	}
+	_, err := s.w.Write(b)
+	return err
+}
+
+// flush sends what put has kept.
 func (s *streamSender) flush() error {
 	if len(s.scratch) == 0 {
 		return nil

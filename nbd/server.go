@@ -105,6 +105,7 @@ func NewServer(o ServerOptions) *Server {
 	if o.TLS != nil {
 		o.TLS = o.TLS.Clone()
 		o.TLS.MinVersion = max(o.TLS.MinVersion, tls.VersionTLS12)
+		o.TLS.DynamicRecordSizingDisabled = true // replies are sent as a whole
 	}
 	return &Server{
 		opts: o, log: o.Logger, memory: newBudget(o.MaxMemory),

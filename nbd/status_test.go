@@ -102,6 +102,33 @@ func TestMetaContexts(t *testing.T) {
 	c.disconnect()
 }
 
+// deepDevice says itself how deep its bytes lie.
+type deepDevice struct{ *memory }
+
+func (deepDevice) MetaContexts() []MetaContext {
+	return []MetaContext{{wire.ContextDepth, func(dst []Status, off, n int64) ([]Status, error) {
+		return append(dst, Status{n, 7}), nil
+	}}}
+}
+
+func TestContextsOfADevice(t *testing.T) {
+	s := serve(t, ServerOptions{}, Export{Name: "disk", Device: deepDevice{newMemory(4096, 1)}})
+	c := s.client(t)
+	c.start(wire.Structured)
+	names := c.selectContexts("disk", wire.ContextDepth, wire.ContextAllocation)
+	c.goTo("disk")
+	a := c.do(wire.Request{Command: wire.CmdBlockStatus, Length: 4096}, nil)
+	for id, ds := range a.states {
+		if want := map[string]uint64{wire.ContextDepth: 7}[names[id]]; len(ds) != 1 || ds[0].Status != want {
+			t.Errorf("%s: %v", names[id], ds)
+		}
+	}
+	c.disconnect()
+	if _, err := newExport(Export{Device: newMemory(1, 1), Contexts: []MetaContext{{Name: "nonamespace"}}}); err == nil {
+		t.Error("a context without a namespace was accepted")
+	}
+}
+
 func TestContextsOfAnotherExport(t *testing.T) {
 	s := serve(t, ServerOptions{}, Export{Name: "a", Device: newMemory(4096, 1)}, Export{Name: "b", Device: newMemory(4096, 2)})
 	c := s.client(t)

@@ -140,6 +140,34 @@ func TestTLSWithLibnbd(t *testing.T) {
 	}
 }
 
+// TestTLSClientThatStopsReading checks that a stalled TLS client is ended and
+// its memory given back.
+func TestTLSClientThatStopsReading(t *testing.T) {
+	m := newMemory(4<<20, 74)
+	s := serve(t, ServerOptions{StallTimeout: 200 * time.Millisecond, TLSMode: TLSOn, TLS: serverTLS(t, nil)}, Export{Device: m})
+	c := s.client(t)
+	c.start(wire.Structured)
+	c.expect(wire.OptStartTLS, nil, wire.RepAck)
+	c.nc = tls.Client(c.nc, &tls.Config{RootCAs: testAuthority().pool, ServerName: "localhost"})
+	c.expect(wire.OptStructuredReply, nil, wire.RepAck)
+	c.goTo("")
+	for _, n := range []int{1, 5000, 300_000, 4 << 20} {
+		c.checkRead(0, m.data[:n])
+	}
+	go func() {
+		r := wire.Request{Command: wire.CmdRead, Length: 1 << 20}
+		for range 500 {
+			if _, err := c.nc.Write(r.Append(nil, wire.Structured)); err != nil {
+				return
+			}
+		}
+	}()
+	waitFor(t, func() bool { return s.Stats().Conns == 0 })
+	if s.memory.free != s.memory.size {
+		t.Errorf("%d bytes of the budget are lost", s.memory.size-s.memory.free)
+	}
+}
+
 // TestTLSRequired checks that nothing but STARTTLS and ABORT is answered
 // before TLS ("FORCEDTLS mode").
 func TestTLSRequired(t *testing.T) {

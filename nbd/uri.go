@@ -113,6 +113,7 @@ func (t *target) tlsConfig(base *tls.Config) (*tls.Config, error) {
 		c = base.Clone()
 	}
 	c.MinVersion = max(c.MinVersion, tls.VersionTLS12)
+	c.DynamicRecordSizingDisabled = true // requests are sent as a whole
 	if c.ServerName == "" {
 		c.ServerName = t.host
 	}
