@@ -199,7 +199,9 @@ func TestRejected(t *testing.T) {
 		"short": {0}, "length": {0, 0, 0, 2, 'a'}, "description": {0, 0, 0, 0, 0xff},
 	})
 	reject(t, DecodeStatusPayload, map[string][]byte{"short": make([]byte, 7), "odd": make([]byte, 10)})
-	code := func(e uint32, n uint16, rest string) []byte { return append(be.AppendUint16(be.AppendUint32(nil, e), n), rest...) }
+	code := func(e uint32, n uint16, rest string) []byte {
+		return append(be.AppendUint16(be.AppendUint32(nil, e), n), rest...)
+	}
 	reject(t, func(p []byte) (ErrorPayload, error) { return DecodeError(ChunkErrorOffset, p) }, map[string][]byte{
 		"short": make([]byte, 5), "success": code(0, 0, "12345678"), "message too long": code(5, 9, "12345678"),
 		"no offset": code(5, 0, ""), "long": code(5, 0, "123456789"), "over 4096": code(5, 5000, strings.Repeat("x", 5008)),
