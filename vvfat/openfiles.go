@@ -34,6 +34,7 @@ type openFile struct {
 	content content
 	place   *list.Element // in owner.recent; nil when it was evicted
 	pins    int           // owner.mu guards pins and place
+	sparse  bool          // it seems to have holes
 }
 
 var _ block.Releaser = (*openFile)(nil)
@@ -92,6 +93,9 @@ func (c *openFiles) insert(id nodeID, x content) *openFile {
 		return f
 	}
 	f := &openFile{owner: c, id: id, content: x, pins: 1}
+	if c.tree.node(id).size >= minSparse {
+		f.sparse = hasHoles(x.OSFile())
+	}
 	if !c.closed {
 		f.place = c.recent.PushFront(f)
 		c.byNode[id] = f

@@ -128,6 +128,8 @@ func (o *Options) complete() error {
 	switch {
 	case o.FAT != 0 && o.FAT != 12 && o.FAT != 16 && o.FAT != 32:
 		return bad("--fat", "there is FAT12, FAT16 and FAT32, no FAT%d", o.FAT)
+	case !validSector(o.SectorBytes):
+		return bad("--sector", "sectors have 512, 1024, 2048 or 4096 bytes, not %d", o.SectorBytes)
 	case o.SizeBytes < 0 || o.SizeBytes%int64(o.SectorBytes) != 0:
 		return bad("--size", "%d is not a number of sectors of %d bytes", o.SizeBytes, o.SectorBytes)
 	case o.ESP && o.Table != TableAuto && o.Table != TableGPT:
@@ -158,6 +160,10 @@ func (o *Options) complete() error {
 		return err
 	}
 	return o.checkCode(bad)
+}
+
+func validSector(n int) bool {
+	return n >= fatfmt.MinSectorBytes && n <= fatfmt.MaxSectorBytes && n&(n-1) == 0
 }
 
 // completeQEMU refuses what would contradict the geometry of a fat: name, and

@@ -63,7 +63,9 @@ func (d *Disk) fileSegment(dst []block.Segment, r *run, n int64) ([]block.Segmen
 		f.Release()
 		return dst, err
 	}
-	if file := f.content.OSFile(); file != nil {
+	if file := f.content.OSFile(); file != nil && f.sparse {
+		return sparseSegments(dst, f, file, r.off, n), nil
+	} else if file != nil {
 		return append(dst, block.FileSegment(file, r.off, n, f)), nil
 	}
 	f.Release()

@@ -143,7 +143,7 @@ func (s *sizer) densest(t fatfmt.Type, sectors uint64) (fatfmt.Geometry, error) 
 	}
 	g, err := fatfmt.Plan(s.plan(t, sectors, want))
 	if err != nil {
-		return g, &OptionError{Option: s.culprit(), Reason: err.Error()}
+		return g, s.blame(err)
 	}
 	why := s.d.fits(&g)
 	for smaller := g; why == errVolume && want == 0 && smaller.ClusterBytes() > s.o.SectorBytes; {
@@ -160,6 +160,23 @@ func (s *sizer) densest(t fatfmt.Type, sectors uint64) (fatfmt.Geometry, error) 
 		return g, s.tooSmall(&g, why)
 	}
 	return g, nil
+}
+
+// blame makes an error of fatfmt one of the options, with its advice in their
+// words.
+func (s *sizer) blame(err error) error {
+	e := &OptionError{Option: s.culprit(), Reason: err.Error()}
+	var p *fatfmt.PlanError
+	if !errors.As(err, &p) {
+		return e
+	}
+	switch {
+	case p.ClusterBytes != 0 && s.o.ClusterBytes != 0:
+		e.Reason = fmt.Sprintf("%s: use --cluster %d", p.Reason, p.ClusterBytes)
+	case p.Type != 0:
+		e.Reason = fmt.Sprintf("%s: use --fat %d", p.Reason, p.Type)
+	}
+	return e
 }
 
 // culprit is the option that an impossible volume is blamed on.
@@ -202,7 +219,7 @@ func (s *sizer) grown(t fatfmt.Type) (fatfmt.Geometry, error) {
 	sectors := s.sectors(s.d.bytes + room)
 	lo, hi, err := s.plan(t, sectors, s.o.ClusterBytes).Bounds(t)
 	if err != nil {
-		return fatfmt.Geometry{}, &OptionError{Option: s.culprit(), Reason: err.Error()}
+		return fatfmt.Geometry{}, s.blame(err)
 	}
 	sectors = min(max(lo, sectors), hi)
 	for {
@@ -234,7 +251,7 @@ func (s *sizer) grown(t fatfmt.Type) (fatfmt.Geometry, error) {
 func (s *sizer) densestOf(t fatfmt.Type, sectors uint64) (fatfmt.Geometry, error) {
 	g, err := fatfmt.Plan(s.plan(t, sectors, s.o.ClusterBytes))
 	if err != nil {
-		return g, &OptionError{Option: s.culprit(), Reason: err.Error()}
+		return g, s.blame(err)
 	}
 	return g, nil
 }

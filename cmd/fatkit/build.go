@@ -27,6 +27,9 @@ complete and on stable storage, so OUT is either whole or untouched. Parts of th
 disk that are zero take no space where the file system can do that. With - for
 OUT the image goes to standard output.
 
+OUT may be a block device, such as a USB stick, with --force: its beginning is
+overwritten where it is. One that is mounted, or too small, is refused.
+
 With SOURCE_DATE_EPOCH set and --timezone utc the same files give the same image
 anywhere.`
 
@@ -50,7 +53,7 @@ func newBuild() *cobra.Command {
 	f := buildFlags{diskFlags: *newDiskFlags()}
 	cmd := &cobra.Command{
 		Use:     "build [flags] DIR OUT",
-		Short:   "write the disk that serve would show into a file",
+		Short:   "write the disk that serve would show into a file or onto a device",
 		Long:    buildLong,
 		Example: buildExample,
 		Args:    wantArgs(2, 2, "a directory and an image file"),
@@ -59,7 +62,7 @@ func newBuild() *cobra.Command {
 		},
 	}
 	cmd.Flags().SortFlags = false
-	cmd.Flags().BoolVarP(&f.force, "force", "f", false, "replace OUT if it exists")
+	cmd.Flags().BoolVarP(&f.force, "force", "f", false, "replace OUT if it exists, or overwrite it if it is a block device")
 	f.register(cmd.Flags())
 	f.log.register(cmd.Flags())
 	return cmd
@@ -101,6 +104,9 @@ func build(cmd *cobra.Command, f *buildFlags, from, to string) error {
 	if to == "-" {
 		return streamDevice(ctx, cmd.OutOrStdout(), g.Device, bar)
 	}
+	if fi, err := os.Stat(to); err == nil && isBlockDevice(fi.Mode()) {
+		return overwriteDevice(ctx, to, g.Device, bar)
+	}
 	return writeImage(ctx, to, g.Device, f.force, bar)
 }
 
@@ -115,8 +121,12 @@ func checkTarget(path string, force bool) error {
 		return err
 	case fi.IsDir():
 		return fmt.Errorf("%s: is a directory: name the image file", path)
+	case isBlockDevice(fi.Mode()) && !force:
+		return fmt.Errorf("%s: is a block device: use --force to overwrite what is on it", path)
+	case isBlockDevice(fi.Mode()):
+		return nil
 	case !fi.Mode().IsRegular():
-		return fmt.Errorf("%s: is not a regular file: write the image to it with `fatkit build DIR - >%s`", path, path)
+		return fmt.Errorf("%s: is neither a regular file nor a block device: write the image to it with `fatkit build DIR - >%s`", path, path)
 	case !force:
 		return fmt.Errorf("%s: exists already: use --force to replace it", path)
 	}

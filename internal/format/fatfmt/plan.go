@@ -51,14 +51,20 @@ const (
 // fs.ErrInvalid.
 type PlanError struct {
 	Reason string // which limit it breaks, such as "FAT16 holds 2 GiB with 32 KiB clusters"
-	Hint   string // what to do about it; may be empty
+
+	// What would work instead, at most one of the two.
+	ClusterBytes int  // this cluster size; 0 for no advice
+	Type         Type // this type; 0 for no advice
 }
 
 func (e *PlanError) Error() string {
-	if e.Hint == "" {
-		return e.Reason
+	switch {
+	case e.ClusterBytes != 0:
+		return fmt.Sprintf("%s: use %s clusters", e.Reason, diskerr.FormatBytes(int64(e.ClusterBytes)))
+	case e.Type != 0:
+		return e.Reason + ": use " + e.Type.String()
 	}
-	return e.Reason + ": " + e.Hint
+	return e.Reason
 }
 
 // Is reports whether target is fs.ErrInvalid.
@@ -182,7 +188,8 @@ func (o *PlanOptions) planType(t Type) (Geometry, error) {
 		return g, nil
 	}
 	lo, hi := o.bounds(t)
-	e := &PlanError{Hint: o.hint(t)}
+	e := &PlanError{}
+	e.ClusterBytes, e.Type = o.instead(t)
 	if fit == tooLarge {
 		e.Reason = fmt.Sprintf("%v holds %s with %s clusters", t, o.sectorsText(hi), diskerr.FormatBytes(int64(o.largestCluster(t))))
 	} else {
@@ -417,17 +424,17 @@ func (o *PlanOptions) bounds(t Type) (minSectors, maxSectors uint64) {
 
 // hint returns what would hold a volume of this size that t does not: other
 // clusters if their size was chosen, else another type.
-func (o *PlanOptions) hint(t Type) string {
+func (o *PlanOptions) instead(t Type) (clusterBytes int, other Type) {
 	if free := *o; o.ClusterBytes != 0 {
 		free.ClusterBytes = 0
 		if g, err := Plan(free); err == nil {
-			return fmt.Sprintf("use %s clusters", diskerr.FormatBytes(int64(g.ClusterBytes())))
+			return g.ClusterBytes(), 0
 		}
 	}
 	for _, other := range o.preferred() {
 		if _, f, err := o.choose(other); err == nil && f == fits && other != t {
-			return "use " + other.String()
+			return 0, other
 		}
 	}
-	return ""
+	return 0, 0
 }
