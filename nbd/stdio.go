@@ -15,7 +15,7 @@ func StdioConn(in, out *os.File) (net.Conn, error) {
 		out.Close()
 		return nc, nil
 	}
-	return &stdioConn{in, out}, nil
+	return &stdioConn{pollable(in), pollable(out)}, nil
 }
 
 // stdioConn is a pair of files as a connection.
