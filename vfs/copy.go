@@ -78,10 +78,18 @@ type copier struct {
 // stat looks at an object of the source as the link policy says.
 func (c *copier) stat(name string) (fs.FileInfo, error) {
 	fi, err := Lstat(c.src, name)
-	if err == nil && c.o.Links == FollowLinks && fi.Mode()&fs.ModeSymlink != 0 {
+	if err != nil {
+		return nil, err
+	}
+	return c.resolve(name, fi)
+}
+
+// resolve follows a link if the policy says so.
+func (c *copier) resolve(name string, fi fs.FileInfo) (fs.FileInfo, error) {
+	if c.o.Links == FollowLinks && fi.Mode()&fs.ModeSymlink != 0 {
 		return fs.Stat(c.src, name)
 	}
-	return fi, err
+	return fi, nil
 }
 
 // fail hands an error to the caller's function, if there is one. The end of
@@ -134,7 +142,10 @@ func (c *copier) dir(to, from string, fi fs.FileInfo, depth int) error {
 	}
 	for _, e := range entries {
 		sub := path.Join(from, e.Name())
-		info, err := c.stat(sub)
+		info, err := e.Info()
+		if err == nil {
+			info, err = c.resolve(sub, info)
+		}
 		if err == nil {
 			err = c.object(path.Join(to, e.Name()), sub, info, depth+1)
 		} else {
@@ -170,17 +181,20 @@ func (c *copier) link(to, from string) error {
 
 // file copies one regular file.
 func (c *copier) file(to, from string, fi fs.FileInfo) error {
-	old, err := fs.Stat(c.dst, to)
-	exists := err == nil
-	if exists && (c.o.NoReplace || c.o.Replace != nil && !c.o.Replace(to, old, fi)) {
-		return nil
-	}
 	in, err := c.src.Open(from)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	out, err := c.dst.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+	out, err := c.dst.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	exists := errors.Is(err, fs.ErrExist)
+	if exists {
+		old, serr := fs.Stat(c.dst, to)
+		if serr == nil && (c.o.NoReplace || c.o.Replace != nil && !c.o.Replace(to, old, fi)) {
+			return nil
+		}
+		out, err = c.dst.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+	}
 	if err != nil {
 		return err
 	}
@@ -211,9 +225,16 @@ func (c *copier) preserve(to, from string, fi fs.FileInfo) error {
 	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
-	attr, err := GetAttr(c.src, from)
-	if err != nil {
-		return err
+	attr := Attr(0)
+	if _, ok := c.src.(AttrFS); ok {
+		if attr, err = GetAttr(c.src, from); err != nil {
+			return err
+		}
+	} else if !fi.IsDir() && fi.Mode().Perm()&0o200 == 0 {
+		attr = AttrReadOnly
+	}
+	if _, ok := c.dst.(AttrFS); !ok && attr&AttrReadOnly == 0 {
+		return nil // a new file is like that
 	}
 	err = SetAttr(c.dst, to, attr, ^attr&(AttrReadOnly|AttrHidden|AttrSystem|AttrArchive))
 	if errors.Is(err, errors.ErrUnsupported) {
