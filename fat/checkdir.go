@@ -154,7 +154,7 @@ func (c *checker) walk(it item, visit func(d *checkDir) error) error {
 func (c *checker) checkTree() error {
 	root := c.rootItem()
 	if root.first != 0 {
-		if _, err := c.claim(root.first, owner{path: ".", off: 44, dir: true, need: c.maxDirClusters()}); err != nil {
+		if _, err := c.claim(root.first, owner{path: named("."), off: 44, dir: true, need: c.maxDirClusters()}); err != nil {
 			return err
 		}
 	}
@@ -230,7 +230,7 @@ func (c *checker) fixSubDir(d *checkDir, i int, e *fatfmt.DirEntry) error {
 		c.toFile(d, i, e, first, uint32(min(int64(n)*int64(c.geo.ClusterBytes()), fatfmt.MaxFileBytes)))
 		return nil
 	}
-	_, err = c.claim(first, owner{path: name, off: off, dir: true, need: c.maxDirClusters()})
+	_, err = c.claim(first, owner{path: named(name), off: off, dir: true, need: c.maxDirClusters()})
 	return err
 }
 

@@ -10,11 +10,14 @@ import (
 
 // owner is a file or directory that claims its clusters.
 type owner struct {
-	path string
-	off  int64 // of its entry
+	path func() string // asked for only when there is something to report
+	off  int64         // of its entry
 	dir  bool
 	need uint32 // clusters that it has by its size; of a directory the most it can have
 }
+
+// named returns a path for owner.
+func named(path string) func() string { return func() string { return path } }
 
 // claimed is what a claim came to.
 type claimed struct {
@@ -34,7 +37,7 @@ func (c *checker) claim(first uint32, o owner) (claimed, error) {
 		}
 		switch {
 		case out.n >= o.need:
-			c.report(diskerr.Warning, tooLong(o), o.path, c.entryOffset(prev), "cut it; what is cut off is an orphan",
+			c.report(diskerr.Warning, tooLong(o), o.path(), c.entryOffset(prev), "cut it; what is cut off is an orphan",
 				"the chain of clusters goes on after the %d that it should have", o.need)
 			return c.cut(out, prev)
 		case c.marks.get(cur) == markOwned:
@@ -42,14 +45,14 @@ func (c *checker) claim(first uint32, o owner) (claimed, error) {
 		case kind == fatfmt.Bad:
 			return c.replaceBad(out, prev, cur, o)
 		case kind == fatfmt.Free:
-			c.report(diskerr.Error, "chain-free", o.path, c.entryOffset(cur), "take the cluster and end the chain there",
+			c.report(diskerr.Error, "chain-free", o.path(), c.entryOffset(cur), "take the cluster and end the chain there",
 				"the chain runs into cluster %d, which is marked free", cur)
 			v = c.geo.Type.EndMark()
 			if err := c.end(cur); err != nil {
 				return out, err
 			}
 		case kind == fatfmt.Reserved:
-			c.report(diskerr.Error, "chain-invalid", o.path, c.entryOffset(cur), "end the chain there",
+			c.report(diskerr.Error, "chain-invalid", o.path(), c.entryOffset(cur), "end the chain there",
 				"the chain goes on from cluster %d to %#x, which is no cluster", cur, v)
 			if err := c.end(cur); err != nil {
 				return out, err
@@ -90,10 +93,10 @@ func (c *checker) unshare(out claimed, prev, cur uint32, o owner) (claimed, erro
 	}
 	switch {
 	case looped:
-		c.report(diskerr.Error, "chain-loop", o.path, c.entryOffset(prev), "cut it", "the chain comes back to its own cluster %d", cur)
+		c.report(diskerr.Error, "chain-loop", o.path(), c.entryOffset(prev), "cut it", "the chain comes back to its own cluster %d", cur)
 		return c.cut(out, prev)
 	case o.dir:
-		c.report(diskerr.Error, "chain-shared", o.path, c.entryOffset(max(prev, 1)), "cut it; the other directory has the rest",
+		c.report(diskerr.Error, "chain-shared", o.path(), c.entryOffset(max(prev, 1)), "cut it; the other directory has the rest",
 			"the chain goes on in cluster %d, which belongs to another directory", cur)
 		return c.cut(out, prev)
 	}
@@ -125,7 +128,7 @@ func (c *checker) unshare(out claimed, prev, cur uint32, o owner) (claimed, erro
 		}
 		cur = v
 	}
-	c.report(diskerr.Error, "chain-shared", o.path, o.off, fmt.Sprintf("give the file its own copy of %d clusters", out.n-before),
+	c.report(diskerr.Error, "chain-shared", o.path(), o.off, fmt.Sprintf("give the file its own copy of %d clusters", out.n-before),
 		"the chain goes on in clusters that belong to another file or directory")
 	return c.cut(out, prev)
 }
@@ -160,11 +163,11 @@ func (c *checker) replaceBad(out claimed, prev, cur uint32, o owner) (claimed, e
 		spare = 0
 	}
 	if spare == 0 {
-		c.report(diskerr.Error, "chain-bad", o.path, c.entryOffset(cur), "cut the chain before it",
+		c.report(diskerr.Error, "chain-bad", o.path(), c.entryOffset(cur), "cut the chain before it",
 			"the chain runs into cluster %d, which is marked bad and cannot be read", cur)
 		return c.cut(out, prev)
 	}
-	c.report(diskerr.Error, "chain-bad", o.path, c.entryOffset(cur), "move it to a good cluster",
+	c.report(diskerr.Error, "chain-bad", o.path(), c.entryOffset(cur), "move it to a good cluster",
 		"the chain runs into cluster %d, which is marked bad", cur)
 	out.n++
 	if prev == 0 {
@@ -221,15 +224,16 @@ func (c *checker) visitFiles(d *checkDir) error {
 // with them.
 func (c *checker) fixFile(d *checkDir, i int, e *fatfmt.DirEntry) error {
 	cb := int64(c.geo.ClusterBytes())
-	name, off := path.Join(d.path, c.nameOf(d, i)), c.offset(d, i)
+	name := func() string { return path.Join(d.path, c.nameOf(d, i)) }
+	off := c.offset(d, i)
 	first := e.FirstCluster(c.geo.Type)
 	var got claimed
 	switch {
 	case first == 0:
 	case !c.geo.Valid(first):
-		c.report(diskerr.Error, "file-start", name, off+26, "make it empty", "the file begins at cluster %d, which there is not", first)
+		c.report(diskerr.Error, "file-start", name(), off+26, "make it empty", "the file begins at cluster %d, which there is not", first)
 	case e.Size == 0:
-		c.report(diskerr.Warning, "chain-too-long", name, off+26, "cut it; what is cut off is an orphan",
+		c.report(diskerr.Warning, "chain-too-long", name(), off+26, "cut it; what is cut off is an orphan",
 			"the file is empty and has a chain of clusters")
 	default:
 		var err error
@@ -243,7 +247,7 @@ func (c *checker) fixFile(d *checkDir, i int, e *fatfmt.DirEntry) error {
 		return nil
 	}
 	if size != int64(e.Size) {
-		c.report(diskerr.Error, "chain-too-short", name, off+28, fmt.Sprintf("set the size to %d", size),
+		c.report(diskerr.Error, "chain-too-short", name(), off+28, fmt.Sprintf("set the size to %d", size),
 			"the size is %d bytes, the chain has %d clusters of %d bytes", e.Size, got.n, cb)
 		e.Size = uint32(size)
 	}

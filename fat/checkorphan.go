@@ -217,7 +217,7 @@ func (c *checker) nameTaken(d *checkDir, i int) bool {
 func (c *checker) restoreFile(d *checkDir, i int, e *fatfmt.DirEntry) error {
 	name := c.undelete(d, i)
 	c.res.Files++
-	_, err := c.claim(e.FirstCluster(c.geo.Type), owner{path: path.Join(c.foundPath(), name+".CHK"), off: c.offset(d, i), need: uint32(c.geo.ClustersFor(int64(e.Size)))})
+	_, err := c.claim(e.FirstCluster(c.geo.Type), owner{path: named(path.Join(c.foundPath(), name+".CHK")), off: c.offset(d, i), need: uint32(c.geo.ClustersFor(int64(e.Size)))})
 	return err
 }
 
@@ -261,7 +261,7 @@ func undeleteLong(d *checkDir, i int) int {
 // that is below it.
 func (c *checker) adoptDir(it item) error {
 	c.res.Dirs++
-	if _, err := c.claim(it.first, owner{path: it.path, off: -1, dir: true, need: c.maxDirClusters()}); err != nil {
+	if _, err := c.claim(it.first, owner{path: named(it.path), off: -1, dir: true, need: c.maxDirClusters()}); err != nil {
 		return err
 	}
 	d, err := c.load(it)
@@ -386,12 +386,12 @@ func (c *checker) saveOrphan(cluster uint32, dir bool) error {
 		return c.adoptDir(item{path: path.Join(c.foundPath(), name+".CHK"), first: cluster, parent: c.found.first()})
 	}
 	c.res.Files++
-	_, err = c.claim(cluster, owner{path: path.Join(c.foundPath(), name+".CHK"), off: -1, need: n})
+	_, err = c.claim(cluster, owner{path: named(path.Join(c.foundPath(), name+".CHK")), off: -1, need: n})
 	return err
 }
 
 // leave marks a chain that nothing can be done about as settled.
 func (c *checker) leave(cluster uint32) error {
-	_, err := c.claim(cluster, owner{off: -1, need: c.geo.Clusters})
+	_, err := c.claim(cluster, owner{path: named(""), off: -1, need: c.geo.Clusters})
 	return err
 }
