@@ -13,9 +13,11 @@ const (
 	segmentClusters = 1 << 16
 	// maxSegments bounds the bitmap in memory, to 2 MiB.
 	maxSegments = 256
-	// searchSegments is how many segments are searched for a run as long as
-	// was asked for, before a shorter one is taken.
+	// searchSegments and searchRuns are how many segments and free runs are
+	// searched for one as long as was asked for, before the longest of them is
+	// taken.
 	searchSegments = 16
+	searchRuns     = 256
 )
 
 // run is clusters in one piece.
@@ -213,7 +215,7 @@ func (s *space) search(want uint32) (best run, err error) {
 		s.rotor = 2
 	}
 	first := int(s.rotor / segmentClusters)
-	looked := 0
+	looked, runs := 0, searchRuns
 	for k := 0; k <= len(s.segments); k++ {
 		i := (first + k) % len(s.segments)
 		if s.segments[i].free == 0 {
@@ -223,14 +225,14 @@ func (s *space) search(want uint32) (best run, err error) {
 		if k == 0 {
 			from = s.rotor % segmentClusters
 		}
-		found, err := s.searchSegment(i, from, want)
+		found, err := s.searchSegment(i, from, want, &runs)
 		if err != nil {
 			return run{}, err
 		}
 		if found.n > best.n {
 			best = found
 		}
-		if looked++; best.n >= want || best.n > 0 && looked >= searchSegments {
+		if looked++; best.n >= want || best.n > 0 && (looked >= searchSegments || runs <= 0) {
 			break
 		}
 	}
@@ -238,8 +240,9 @@ func (s *space) search(want uint32) (best run, err error) {
 }
 
 // searchSegment returns the first run of want clusters in segment i from bit
-// from on, or the longest. The caller holds mu.
-func (s *space) searchSegment(i int, from, want uint32) (best run, err error) {
+// from on, or the longest among the next few runs, which it counts down. The
+// caller holds mu.
+func (s *space) searchSegment(i int, from, want uint32, runs *int) (best run, err error) {
 	g, err := s.load(i)
 	if err != nil {
 		return run{}, err
@@ -254,7 +257,7 @@ func (s *space) searchSegment(i int, from, want uint32) (best run, err error) {
 		if n > best.n {
 			best = run{base + at, n}
 		}
-		if n >= want {
+		if *runs--; n >= want || *runs <= 0 {
 			return best, nil
 		}
 		from = at + n
