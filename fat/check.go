@@ -122,7 +122,7 @@ type checker struct {
 	taken     map[string]bool
 	fsInfo    *fatfmt.FSInfo
 	newFSInfo bool // there was no sector for it
-	newBackup bool // likewise
+	newBackup bool // likewise, or it is known to be old
 	dirty     bool // the volume was marked dirty
 	labelled  bool // the label in the boot sector was changed
 }
@@ -202,6 +202,7 @@ func (c *checker) finish() error {
 	}
 	c.res.Info = infoOf(&c.geo, c.boot, c.cp)
 	if c.labelled {
+		c.newBackup = true // changed by ourselves
 		if err := c.writeBoot(); err != nil {
 			return err
 		}

@@ -35,8 +35,9 @@
 //   - no cluster has two owners, no chain is shorter than its file says;
 //   - what a check finds is clusters that belong to nothing, chains longer
 //     than their files, FAT copies that are not yet equal, a free count that
-//     is off, the dirty mark, and pieces of long names of more than 195
-//     characters, which do not fit in one sector;
+//     is off, the dirty mark, a label that is not yet the same everywhere, and
+//     pieces of long names of more than 195 characters, which do not fit in
+//     one sector;
 //   - a file or directory that was being moved between two sectors of
 //     directories can be without an entry: its old one is marked deleted and
 //     otherwise intact, and Check with repair brings it back by that.

@@ -72,50 +72,48 @@ func (v *Volume) SetLabel(label string) error {
 			return err
 		}
 		slot := labelSlot(d)
-		switch {
-		case encoded == fatfmt.NoLabel && slot < 0:
-		case encoded == fatfmt.NoLabel:
-			v.open(v.root, d, slot/slotsPerBlock)
-			fatfmt.MarkDeleted(d.slot(slot))
-			d.holes++
-			d.small = 0
-		default:
-			if err := v.writeLabel(d, slot, encoded); err != nil {
+		if slot < 0 && encoded != fatfmt.NoLabel {
+			if slot, err = v.room(v.root, d, 1, nil, nil); err != nil {
 				return err
 			}
 		}
-		if v.boot == nil || !v.boot.HasLabel() {
-			return nil
+		if v.boot != nil && v.boot.HasLabel() {
+			if err := v.editBoot(func(b *fatfmt.BootSector) { b.Label = encoded }); err != nil {
+				return err
+			}
 		}
-		return v.editBoot(func(b *fatfmt.BootSector) { b.Label = encoded })
+		if slot >= 0 {
+			v.writeLabel(d, slot, encoded)
+		}
+		return nil
 	})
 }
 
-// writeLabel writes the label to its slot, or to a new one if that is -1. The
-// caller holds treeMu for writing.
-func (v *Volume) writeLabel(d *directory, slot int, label [fatfmt.LabelBytes]byte) error {
+// writeLabel writes the label to its slot, which may be a free one, or frees the
+// slot for no label. The caller holds treeMu for writing.
+func (v *Volume) writeLabel(d *directory, slot int, label [fatfmt.LabelBytes]byte) {
+	v.openSlots(v.root, d, min(slot, d.end), slot+1)
+	if label == fatfmt.NoLabel {
+		fatfmt.MarkDeleted(d.slot(slot))
+		d.holes++
+		d.small = 0
+		return
+	}
 	e := fatfmt.DirEntry{Attr: fatfmt.AttrLabel}
-	if slot >= 0 {
-		e = fatfmt.DecodeDirEntry(d.slot(slot))
-	} else {
-		var err error
-		if slot, err = v.room(v.root, d, 1, nil, nil); err != nil {
-			return err
+	switch {
+	case slot >= d.end:
+		if d.end = slot + 1; d.stale > d.end {
+			v.openSlots(v.root, d, d.end, d.stale)
+			d.stale = 0
 		}
+	case fatfmt.KindOf(d.slot(slot)) == fatfmt.SlotFree:
+		d.holes--
+	default:
+		e = fatfmt.DecodeDirEntry(d.slot(slot))
 	}
 	e.Name = label
 	v.opt.stamp(v.opt.Now()).modified(&e)
-	v.openSlots(v.root, d, min(slot, d.end), slot+1)
-	if slot < d.end {
-		if fatfmt.KindOf(d.slot(slot)) == fatfmt.SlotFree {
-			d.holes--
-		}
-	} else if d.end = slot + 1; d.stale > d.end {
-		v.openSlots(v.root, d, d.end, d.stale)
-		d.stale = 0
-	}
 	e.Encode(d.slot(slot))
-	return nil
 }
 
 // SetSerial sets the serial number of the volume. A boot sector of before DOS 4
