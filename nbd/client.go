@@ -66,6 +66,9 @@ func (d *Dialer) open(ctx context.Context, t target, uri string) (*Client, error
 	c.links = append(c.links, newLink(c, first))
 	for len(c.links) < count {
 		s, err := d.connect(ctx, &t)
+		if err != nil && ctx.Err() == nil {
+			break // a server may allow several connections and yet not so many
+		}
 		if err == nil {
 			err = c.same(s)
 		}

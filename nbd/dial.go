@@ -18,7 +18,7 @@ type Dialer struct {
 	TLS *tls.Config
 
 	// Connections is how many connections to use where the server allows
-	// several; 0 means 1.
+	// several, or fewer if it does not take as many; 0 means 1.
 	Connections int
 
 	// Reconnect is how long a lost connection is opened again for before

@@ -146,7 +146,11 @@ func openMedium(ctx context.Context, name string, o *ImageOptions) (block.Device
 	if d.Connections == 0 {
 		d.Connections = defaultConnections
 	}
-	return d.Dial(ctx, name)
+	client, err := d.Dial(ctx, name)
+	if err != nil {
+		return nil, err // not client, which would be a nil that is not nil
+	}
+	return client, nil
 }
 
 // openWindow returns the part of dev that is meant, and where it begins. It
