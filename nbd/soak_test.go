@@ -37,7 +37,7 @@ func TestSoak(t *testing.T) {
 		}
 		return nil
 	}
-	s := serve(t, ServerOptions{MaxConns: 10_000, StallTimeout: time.Second, HandshakeTimeout: 10 * time.Second}, Export{Device: m, ReadOnly: true})
+	s := serve(t, ServerOptions{MaxConns: 10_000, StallTimeout: 5 * time.Second, HandshakeTimeout: 10 * time.Second}, Export{Device: m, ReadOnly: true})
 	var count atomic.Int64
 	var samples []sample
 	end := time.Now().Add(length)
