@@ -116,6 +116,8 @@ type checker struct {
 	res   *CheckResult
 
 	unused    uint32    // where the search for a free cluster goes on
+	full      bool      // it found none
+	effort    int64     // what was spent on looking for entries that moved
 	found     *checkDir // FOUND.000, once it is needed
 	saved     int       // orphans saved in it
 	noFound   bool      // it could not be made
@@ -124,6 +126,7 @@ type checker struct {
 	newFSInfo bool // there was no sector for it
 	newBackup bool // likewise, or it is known to be old
 	dirty     bool // the volume was marked dirty
+	diskError bool // the volume was marked as having given errors
 	labelled  bool // the label in the boot sector was changed
 }
 
@@ -161,6 +164,9 @@ func (c *checker) entryOffset(cluster uint32) int64 {
 // allocate takes a free cluster and makes it the end of a chain. It returns 0
 // if there is none.
 func (c *checker) allocate() (uint32, error) {
+	if c.full {
+		return 0, nil
+	}
 	for range c.geo.Clusters {
 		n := c.unused
 		if c.unused++; c.unused > c.geo.MaxCluster() {
@@ -176,6 +182,7 @@ func (c *checker) allocate() (uint32, error) {
 			return n, c.end(n)
 		}
 	}
+	c.full = true
 	return 0, nil
 }
 

@@ -222,7 +222,7 @@ var damages = []struct {
 	{"media in the FAT", "fat-first-entries", nil, true, func(p *patient) { p.chain(0, 0xFFFFF0F) }},
 	{"dirty bit", "dirty", nil, true, func(p *patient) { p.put(map[bool]int64{false: 37, true: 65}[p.info.Type == 32], 1) }},
 	{"dirty flag in the FAT", "dirty", []int{16, 32}, true, func(p *patient) { p.chain(1, 0x07FF7FFF) }},
-	{"error bit", "dirty", nil, true, func(p *patient) { p.put(map[bool]int64{false: 37, true: 65}[p.info.Type == 32], 2) }},
+	{"error bit", "disk-error", nil, true, func(p *patient) { p.put(map[bool]int64{false: 37, true: 65}[p.info.Type == 32], 2) }},
 	{"backup differs", "backup-boot", []int{32}, true, func(p *patient) { p.put(6*512+100, 0xAA) }},
 	{"boot sector gone", "boot-sector", []int{32}, true, func(p *patient) { p.put(0, make([]byte, 512)...) }},
 	{"boot sectors gone", "boot-sector", nil, true, func(p *patient) {
@@ -404,4 +404,44 @@ func (p *patient) first2(name string) uint32 {
 		return c
 	}
 	return 2
+}
+
+// repairedByFsck are the codes of what fsck.fat -a repairs for good. It leaves
+// alone, or does not know, what only our checker finds.
+var repairedByFsck = []string{"chain-loop", "chain-free", "chain-invalid", "chain-too-short", "chain-too-long",
+	"file-start", "short-name", "dirty", "free-count", "fats-differ", "long-name-cluster", "directory-size", "dot-entry"}
+
+// TestAfterFsck has fsck.fat repair, and finds nothing of what it repairs.
+func TestAfterFsck(t *testing.T) {
+	prog := tool(t, "fsck.fat")
+	for _, d := range damages {
+		if !slices.Contains(repairedByFsck, d.code) {
+			continue
+		}
+		for _, typ := range []int{12, 16, 32} {
+			if d.types != nil && !slices.Contains(d.types, typ) {
+				continue
+			}
+			p := newPatient(t, typ)
+			d.do(p)
+			path := save(t, p.dev)
+			out, err := exec.Command(prog, "-a", "-w", path).CombinedOutput()
+			if code := exec.Command(prog, "-n", path).Run(); code != nil {
+				continue // it does not repair this without being asked
+			}
+			raw, rerr := os.ReadFile(path)
+			if rerr != nil {
+				t.Fatal(rerr)
+			}
+			r, cerr := fat.Check(t.Context(), mem.FromBytes(raw), fat.CheckOptions{})
+			if cerr != nil {
+				t.Fatal(cerr)
+			}
+			for _, f := range r.Findings {
+				if slices.Contains(repairedByFsck, f.Code) {
+					t.Errorf("%s/fat%d: after fsck.fat -a (%v):\n%s\n%s", d.name, typ, err, findings(r), out)
+				}
+			}
+		}
+	}
 }

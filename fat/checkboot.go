@@ -34,7 +34,8 @@ func (c *checker) checkBoot() error {
 		}
 		c.report(f.Severity, f.Code, "", f.Offset, f.Repair, "%s", f.Message)
 	}
-	c.dirty = boot.HasSerial() && boot.State&(fatfmt.StateDirty|fatfmt.StateError) != 0
+	c.dirty = boot.HasSerial() && boot.State&fatfmt.StateDirty != 0
+	c.diskError = boot.HasSerial() && boot.State&fatfmt.StateError != 0
 	if err := c.writeBoot(); err != nil {
 		return err
 	}
@@ -194,14 +195,20 @@ func (c *checker) countFree() error {
 
 // clearDirty marks the volume clean, when all that was wrong is repaired.
 func (c *checker) clearDirty() error {
-	if !c.dirty {
+	if !c.dirty && !c.diskError {
 		return nil
 	}
 	off := int64(-1)
 	if c.boot != nil {
 		off = int64(c.boot.StateOffset())
 	}
-	c.report(diskerr.Warning, "dirty", "", off, "mark it clean", "the volume was not unmounted cleanly")
+	if c.dirty {
+		c.report(diskerr.Warning, "dirty", "", off, "mark it clean", "the volume was not unmounted cleanly")
+	}
+	if c.diskError {
+		c.report(diskerr.Warning, "disk-error", "", off, "take the mark away",
+			"some system met a read or write error on the volume")
+	}
 	v := &Volume{disk: c.disk, geo: c.geo, boot: c.boot, table: c.t}
 	flags := c.geo.Type.NoErrorBit()
 	entry, _, err := c.get(1)

@@ -182,7 +182,8 @@ func (c *checker) checkFirstEntries() error {
 		want := c.entry0()
 		if cluster == 1 {
 			flags := typ.CleanBit() | typ.NoErrorBit()
-			c.dirty = c.dirty || v&flags != flags
+			c.dirty = c.dirty || v&typ.CleanBit() != typ.CleanBit()
+			c.diskError = c.diskError || v&typ.NoErrorBit() != typ.NoErrorBit()
 			want = typ.EndMark()&^flags | v&flags
 			if typ.Classify(v|flags, c.geo.MaxCluster()) == fatfmt.End {
 				want = v

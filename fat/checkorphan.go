@@ -182,6 +182,9 @@ func (c *checker) restorable(d *checkDir, i int) (e fatfmt.DirEntry, ok bool, er
 	if !c.geo.Valid(first) || c.marks.get(first) != markOrphan {
 		return e, false, nil
 	}
+	if c.effort += int64(d.slots()); c.effort > maxEffort {
+		return e, false, nil
+	}
 	if c.nameTaken(d, i) {
 		return e, false, nil // it becomes a file in FOUND.000
 	}
@@ -190,8 +193,14 @@ func (c *checker) restorable(d *checkDir, i int) (e fatfmt.DirEntry, ok bool, er
 		return e, ok, err
 	}
 	n, err := c.length(first)
+	c.effort += int64(n)
 	return e, int64(n) == c.geo.ClustersFor(int64(e.Size)), err
 }
+
+// maxEffort bounds the search for entries that moved, in slots and clusters
+// looked at. A power cut leaves a few of them; thousands are made up, and
+// their chains go to FOUND.000.
+const maxEffort = 64 << 20
 
 // nameTaken reports whether another entry of d has the name that the deleted one
 // in slot i would have again.
@@ -367,6 +376,7 @@ func (c *checker) saveOrphan(cluster uint32, dir bool) error {
 	c.report(diskerr.Warning, "orphan-chain", "", c.geo.ClusterOffset(cluster), repair,
 		"%d clusters from %d on are in use and belong to no file", n, cluster)
 	if free {
+		c.full = false
 		return c.t.release(cluster, func(first, n uint32) {
 			for k := range n {
 				c.marks.set(first+k, markFree)
