@@ -17,20 +17,22 @@ func (c *checker) foundSlot() (int, error) {
 			return -1, err
 		}
 	}
-	if i := c.freeSlot(c.found); i >= 0 {
+	return c.roomIn(c.found)
+}
+
+// roomIn returns a free slot of d, which it makes longer if need be; -1 if there
+// is no room.
+func (c *checker) roomIn(d *checkDir) (int, error) {
+	if i := c.freeSlot(d); i >= 0 {
 		return i, nil
 	}
-	if len(c.found.raw)+c.geo.ClusterBytes() > maxDirBytes {
+	if len(d.clusters) == 0 || len(d.raw)+c.geo.ClusterBytes() > maxDirBytes {
 		return -1, nil
-	}
-	if err := c.save(c.found); err != nil {
-		return -1, err
 	}
 	next, err := c.zeroCluster()
 	if err != nil || next == 0 {
 		return -1, err
 	}
-	d := c.found
 	if err := c.set(d.clusters[len(d.clusters)-1], next); err != nil {
 		return -1, err
 	}
@@ -67,9 +69,9 @@ func (c *checker) makeFound() error {
 	if err != nil {
 		return err
 	}
-	i := c.freeSlot(root)
-	if i < 0 {
-		return nil
+	i, err := c.roomIn(root)
+	if err != nil || i < 0 {
+		return err
 	}
 	used := map[string]bool{}
 	scanSlots(root.raw, c.cp, func(_ position, name string, e *fatfmt.DirEntry) bool {

@@ -1,6 +1,8 @@
 package fat
 
 import (
+	"errors"
+	"os"
 	"sync"
 	"sync/atomic"
 
@@ -52,6 +54,21 @@ func (d *disk) writeWidened(p []byte, off int64) error {
 	}
 	copy(wide[off-first:], p)
 	_, err := d.dev.WriteAt(wide, first)
+	return err
+}
+
+// writeFile writes n bytes of a host file, from srcOff, if the device can take
+// them without passing them through memory; else it is errors.ErrUnsupported.
+// It does without block.WriteFile, because whoever copies a file has a better
+// fallback: reading ahead while writing.
+func (d *disk) writeFile(off int64, src *os.File, srcOff, n int64) error {
+	w, ok := d.dev.(block.FileWriter)
+	if !ok || d.minBlock > 1 {
+		return errors.ErrUnsupported
+	}
+	d.wrote.Store(true)
+	err := w.WriteFile(off, src, srcOff, n)
+	d.wrote.Store(true)
 	return err
 }
 

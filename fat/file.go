@@ -30,6 +30,7 @@ type file struct {
 var (
 	_ vfs.File       = (*file)(nil)
 	_ vfs.Reserver   = (*file)(nil)
+	_ vfs.FileWriter = (*file)(nil)
 	_ fs.ReadDirFile = (*file)(nil)
 )
 

@@ -13,10 +13,12 @@ import (
 	"time"
 
 	"github.com/fatkit/fatkit/block"
+	"github.com/fatkit/fatkit/block/file"
 	"github.com/fatkit/fatkit/block/mem"
 	"github.com/fatkit/fatkit/diskerr"
 	"github.com/fatkit/fatkit/fat"
 	"github.com/fatkit/fatkit/vfs"
+	"github.com/fatkit/fatkit/vfs/host"
 )
 
 // exercise reads and changes a volume, closes it, and looks at it again.
@@ -344,6 +346,44 @@ func TestVeryFragmented(t *testing.T) {
 			t.Fatal(err)
 		}
 		compare(n)
+	}
+	if err := v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	fsck(t, dev)
+}
+
+// TestCopyFromHost copies files of sizes around the limits of the ways to copy.
+func TestCopyFromHost(t *testing.T) {
+	src, err := host.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	sizes := []int{0, 1, 255 << 10, 256 << 10, 256<<10 + 1, 2 << 20, 2<<20 + 333, 40<<20 + 5}
+	for _, n := range sizes {
+		if err := vfs.WriteFile(src, fmt.Sprint(n), []byte(text(fmt.Sprint(n), n)), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dev, err := file.Create(filepath.Join(t.TempDir(), "img"), 100<<20, file.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	if _, err := fat.Format(dev, fat.FormatOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	v := mount(t, dev, fat.Options{})
+	for range 2 { // the second time over the first
+		if _, err := vfs.Copy(t.Context(), v, ".", src, ".", vfs.CopyOptions{Preserve: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, n := range sizes {
+		if got, err := fs.ReadFile(v, fmt.Sprint(n)); err != nil || string(got) != text(fmt.Sprint(n), n) {
+			t.Errorf("%d bytes: %d, %v", n, len(got), err)
+		}
 	}
 	if err := v.Close(); err != nil {
 		t.Fatal(err)

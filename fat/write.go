@@ -2,6 +2,7 @@ package fat
 
 import (
 	"io/fs"
+	"os"
 
 	"github.com/fatkit/fatkit/diskerr"
 	"github.com/fatkit/fatkit/internal/format/fatfmt"
@@ -123,23 +124,15 @@ func (f *file) Reserve(size int64) error {
 
 // writeAt writes p at off of n. The caller holds n.writeMu.
 func (v *Volume) writeAt(n *node, p []byte, off int64) (end int64, err error) {
-	size := int64(n.size) // only who holds writeMu changes it
 	if off == atEnd {
-		off = size
+		off = int64(n.size) // only who holds writeMu changes it
 	}
-	end = off + int64(len(p))
-	if end > fatfmt.MaxFileBytes || end < off {
-		return 0, ErrTooLarge
-	}
-	if err := v.grow(n, max(end, size)); err != nil {
+	end, err = v.prepare(n, off, int64(len(p)))
+	if err != nil {
 		return 0, err
 	}
-	if off > size {
-		if err := v.zeroFill(n, size, off); err != nil {
-			return 0, err
-		}
-	}
 	// Whoever is the first to use a sector leaves nothing of its past in it.
+	size := int64(n.size)
 	if tail := end % sectorBytes; end > size && tail != 0 {
 		if len(p) <= padBytes {
 			padded := make([]byte, len(p)+int(sectorBytes-tail))
@@ -154,6 +147,66 @@ func (v *Volume) writeAt(n *node, p []byte, off int64) (end int64, err error) {
 	}
 	v.finish(n, max(end, size))
 	return end, nil
+}
+
+// prepare makes room for length bytes at off of n, with zeroes up to there, and
+// returns where they end. The caller holds n.writeMu.
+func (v *Volume) prepare(n *node, off, length int64) (end int64, err error) {
+	size := int64(n.size)
+	end = off + length
+	if end > fatfmt.MaxFileBytes || end < off {
+		return 0, ErrTooLarge
+	}
+	if err := v.grow(n, max(end, size)); err != nil {
+		return 0, err
+	}
+	if off > size {
+		return end, v.zeroFill(n, size, off)
+	}
+	return end, nil
+}
+
+// WriteFile implements vfs.FileWriter: the bytes go from file to device inside
+// the kernel, where the device can do that.
+func (f *file) WriteFile(off int64, src *os.File, srcOff, length int64) error {
+	if err := f.enter("write"); err != nil {
+		return err
+	}
+	defer f.leave()
+	v, n := f.v, f.n
+	switch {
+	case !f.flags.Write || f.flags.Append:
+		return pathError("write", f.name, fs.ErrPermission)
+	case off < 0 || length < 0:
+		return pathError("write", f.name, diskerr.ErrOutOfRange)
+	}
+	if err := v.writable(); err != nil {
+		return pathError("write", f.name, err)
+	}
+	return pathError("write", f.name, v.retry(func() error {
+		n.writeMu.Lock()
+		defer n.writeMu.Unlock()
+		size := int64(n.size)
+		end, err := v.prepare(n, off, length)
+		if err != nil {
+			return err
+		}
+		if tail := end % sectorBytes; end > size && tail != 0 {
+			if err := v.zeroFill(n, end, end+sectorBytes-tail); err != nil {
+				return err
+			}
+		}
+		from := srcOff
+		err = v.eachRun(n, off, length, func(at, m int64) error {
+			err := v.disk.writeFile(at, src, from, m)
+			from += m
+			return err
+		})
+		if err == nil {
+			v.finish(n, max(end, size))
+		}
+		return err
+	}))
 }
 
 // grow gives n clusters for size bytes. They are not part of the file until

@@ -3,6 +3,7 @@ package vfs
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"path"
 	"strings"
 	"time"
@@ -292,4 +293,13 @@ func Reserve(f File, sizeBytes int64) error {
 		}
 	}
 	return nil
+}
+
+// FileWriter is a file that takes a range of an open host file into itself
+// without passing the bytes through the caller's memory. It writes n bytes of
+// src at srcOff to off, and is a write in every other respect. A source that
+// turns out to be shorter is io.ErrUnexpectedEOF; errors.ErrUnsupported means
+// that nothing counts as written.
+type FileWriter interface {
+	WriteFile(off int64, src *os.File, srcOff, n int64) error
 }

@@ -249,6 +249,12 @@ func (c *copier) preserve(to, from string, fi fs.FileInfo) error {
 // bytes copies the content. A small file goes through one buffer; a large one
 // is read by a second goroutine while the bytes before are written.
 func (c *copier) bytes(out io.Writer, in io.Reader, sizeBytes int64) error {
+	if sizeBytes >= minHostCopyBytes {
+		done, err := c.hostBytes(out, in, sizeBytes)
+		if done || err != nil {
+			return err
+		}
+	}
 	if c.pipe == nil {
 		c.pipe = newPipe()
 	}
@@ -271,6 +277,41 @@ func (c *copier) bytes(out io.Writer, in io.Reader, sizeBytes int64) error {
 			return rerr
 		}
 	}
+}
+
+const (
+	// minHostCopyBytes is the size from which it pays to copy between files of
+	// the host inside its kernel.
+	minHostCopyBytes = 256 << 10
+	// hostCopyBytes is how much is copied so between two looks at the context.
+	hostCopyBytes = 32 << 20
+)
+
+// hostBytes copies the content from an open file of the host, if the target can
+// take it without passing it through our memory. done is false if it cannot.
+func (c *copier) hostBytes(out io.Writer, in io.Reader, sizeBytes int64) (done bool, err error) {
+	w, ok := out.(FileWriter)
+	src, ok2 := in.(*os.File)
+	if !ok || !ok2 {
+		return false, nil
+	}
+	for off := int64(0); off < sizeBytes; {
+		if err := c.ctx.Err(); err != nil {
+			return false, err
+		}
+		n := min(hostCopyBytes, sizeBytes-off)
+		err := w.WriteFile(off, src, off, n)
+		if off == 0 && errors.Is(err, errors.ErrUnsupported) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		off += n
+		c.done.Bytes += n
+		c.progress()
+	}
+	return true, nil
 }
 
 // write writes what was read and counts it.

@@ -4,7 +4,7 @@
 // also be written. Both are small. What a tree can do better than the obvious
 // way, or at all, beyond them it says by implementing an optional interface
 // ([MkdirAllFS], [RemoveAllFS], [ChtimesFS], [ChmodFS], [AttrFS], [UsageFS],
-// [SyncFS], [SymlinkFS], and [Reserver] for a file); a consumer calls the
+// [SyncFS], [SymlinkFS]; [Reserver] and [FileWriter] for a file); a consumer calls the
 // package function of the same purpose ([MkdirAll], [RemoveAll], [Chtimes],
 // and so on), which falls back or returns errors.ErrUnsupported.
 //
