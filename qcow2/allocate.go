@@ -34,8 +34,11 @@ func (r *refcounts) allocate(want int64) (hostRun, error) {
 	if r.reserveUp == 0 {
 		return r.take(want)
 	}
-	if len(r.reserve) == 0 {
-		if err := r.refill(); err != nil {
+	for len(r.reserve) == 0 {
+		err := r.refill()
+		if errors.Is(err, diskerr.ErrNoSpace) && r.reserveUp > 1 {
+			r.reserveUp /= 2 // there may be room for less
+		} else if err != nil {
 			return hostRun{}, err
 		}
 	}

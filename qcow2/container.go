@@ -3,6 +3,7 @@ package qcow2
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"sync"
 
@@ -15,6 +16,7 @@ import (
 type container struct {
 	dev     block.Device
 	resizer block.Resizer // nil if the file cannot grow
+	limit   int64         // the file grows no larger; 0 for no limit
 
 	mu   sync.Mutex // held while the file grows
 	used int64      // end of what was written or found; guarded by mu
@@ -44,13 +46,19 @@ func (c *container) reserve(end int64) error {
 		c.used = max(c.used, end)
 		return nil
 	}
+	room := int64(math.MaxInt64)
 	if c.resizer == nil {
-		return &diskerr.NoSpaceError{What: "the image's device", Needed: end, Available: size}
+		room = size
+	} else if c.limit > 0 {
+		room = max(c.limit, size)
+	}
+	if end > room {
+		return &diskerr.NoSpaceError{What: "qcow2 image", Needed: end, Available: room}
 	}
 	step := min(max(size/8, minGrowBytes), maxGrowBytes)
-	err := c.resizer.Resize(max(end, size+step))
+	err := c.resizer.Resize(max(end, min(size+step, room)))
 	if errors.Is(err, errors.ErrUnsupported) {
-		return &diskerr.NoSpaceError{What: "the image's device", Needed: end, Available: size}
+		return &diskerr.NoSpaceError{What: "qcow2 image", Needed: end, Available: size}
 	}
 	if err == nil {
 		c.used = max(c.used, end)

@@ -240,3 +240,42 @@ func TestPreallocate(t *testing.T) {
 		t.Error("an unknown kind was parsed")
 	}
 }
+
+// TestFileLimit fills an image up to a limit: writes are refused with
+// diskerr.ErrNoSpace, what was written stays writable, and the image is sound.
+func TestFileLimit(t *testing.T) {
+	for mode := range CacheMode(2) {
+		dev := unclosed{mem.New(0)}
+		must(t, Create(dev, 64<<20, CreateOptions{ClusterBytes: 16 << 10, ExtendedL2: true}))
+		const limit = 3 << 20
+		img, err := Open(dev, Options{Mode: mode, MaxFileBytes: limit})
+		must(t, err)
+		p := bytes.Repeat([]byte{1}, 16<<10)
+		full := int64(0)
+		for off := int64(0); ; off += int64(len(p)) {
+			if _, err := img.WriteAt(p, off); err != nil {
+				if !errors.Is(err, diskerr.ErrNoSpace) {
+					t.Fatal(err)
+				}
+				full = off
+				break
+			}
+		}
+		if full < limit*8/10 {
+			t.Errorf("mode %d: only %d bytes found room", mode, full)
+		}
+		_, err = img.WriteAt(bytes.Repeat([]byte{2}, int(full)), 0)
+		must(t, err)
+		must(t, img.Flush())
+		must(t, img.Discard(0, full/2)) // makes room, after a flush
+		must(t, img.Flush())
+		_, err = img.WriteAt(p, 60<<20)
+		must(t, err)
+		must(t, img.Close())
+		r, err := Check(t.Context(), dev)
+		must(t, err)
+		if !r.Clean() || dev.Size() > limit {
+			t.Errorf("mode %d: %d bytes, %s", mode, dev.Size(), brief(r))
+		}
+	}
+}

@@ -52,6 +52,7 @@ func newImage(dev block.Device, hdr *qcow2fmt.Header, o Options) *Image {
 		geo: hdr.Geometry(), compression: hdr.Compression, readOnly: o.ReadOnly,
 		backed: hdr.BackingName != "",
 	}
+	img.file.limit = o.MaxFileBytes
 	img.landed = sync.NewCond(&img.plan)
 	img.size.Store(int64(hdr.Size))
 	img.maps = newMapper(img.file, img.geo, o.TableCacheBytes)

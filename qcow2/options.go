@@ -35,6 +35,9 @@ type Options struct {
 	// Discard passes freed clusters on to the file, so that its host frees
 	// the space.
 	Discard bool
+	// MaxFileBytes bounds the file. A write that needs more room is
+	// diskerr.ErrNoSpace; what has room stays writable. 0 means no bound.
+	MaxFileBytes int64
 	// TableCacheBytes bounds the memory for L2 tables, and separately that
 	// for refcounts. 0 means DefaultTableCacheBytes.
 	TableCacheBytes int

@@ -109,6 +109,13 @@ func (img *Image) patchHeader(change func(*qcow2fmt.Header)) error {
 	return nil
 }
 
+// header returns the header, which nobody changes in place.
+func (img *Image) header() *qcow2fmt.Header {
+	img.hdrMu.Lock()
+	defer img.hdrMu.Unlock()
+	return img.hdr
+}
+
 // setRefcountTable makes the header point to another refcount table.
 func (img *Image) setRefcountTable(offset, clusters int64) error {
 	return img.patchHeader(func(h *qcow2fmt.Header) {

@@ -17,7 +17,7 @@ func (img *Image) Snapshots() ([]*qcow2fmt.Snapshot, error) {
 		return nil, err
 	}
 	defer img.gate.Leave()
-	list, _, err := readSnapshots(img.file, img.hdr)
+	list, _, err := readSnapshots(img.file, img.header())
 	return list, err
 }
 
@@ -51,7 +51,7 @@ func readSnapshots(file *container, hdr *qcow2fmt.Header) ([]*qcow2fmt.Snapshot,
 
 // findSnapshot returns the snapshot with an ID, else that with a name.
 func (img *Image) findSnapshot(key string) (*qcow2fmt.Snapshot, error) {
-	list, _, err := readSnapshots(img.file, img.hdr)
+	list, _, err := readSnapshots(img.file, img.header())
 	if err != nil {
 		return nil, err
 	}
