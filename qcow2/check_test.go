@@ -145,11 +145,7 @@ func usable(t testing.TB, dev *mem.Device) {
 	t.Helper()
 	img, err := Open(dev, Options{})
 	must(t, err)
-	want := make([]byte, img.Size())
-	rng := rand.New(rand.NewPCG(1, 1))
-	for i := range want {
-		want[i] = byte(rng.Uint32())
-	}
+	want := noise(rand.New(rand.NewPCG(1, 1)), img.Size())
 	_, err = img.WriteAt(want, 0)
 	must(t, err)
 	sameContents(t, img, want)

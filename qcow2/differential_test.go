@@ -74,10 +74,7 @@ func newDuel(t *testing.T, seed uint64) *duel {
 	args := []string{"create", "-q", "-f", "qcow2", "-o", strings.Join(opts, ",")}
 	d.want = make([]byte, size)
 	if rng.IntN(3) == 0 {
-		base := make([]byte, rng.Int64N(size/512+200)*512+512)
-		for i := range base {
-			base[i] = byte(rng.Uint32())
-		}
+		base := noise(rng, rng.Int64N(size/512+200)*512+512)
 		must(t, os.WriteFile(filepath.Join(filepath.Dir(d.path), "base.raw"), base, 0o600))
 		args = append(args, "-b", "base.raw", "-F", "raw")
 		copy(d.want, base)

@@ -24,9 +24,7 @@ func mixedDisk(size int64) *mem.Device {
 		p := make([]byte, n)
 		switch rng.IntN(4) {
 		case 0:
-			for i := range p {
-				p[i] = byte(rng.Uint32())
-			}
+			p = noise(rng, n)
 		case 1, 2:
 			copy(p, bytes.Repeat([]byte("the quick brown fox jumps over the lazy dog; "), len(p)/40))
 			p[rng.IntN(len(p))] = byte(rng.Uint32())

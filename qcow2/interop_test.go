@@ -147,10 +147,7 @@ func TestBackingChain(t *testing.T) {
 		t.Run(options, func(t *testing.T) {
 			dir := t.TempDir()
 			rng := rand.New(rand.NewPCG(uint64(i), 9))
-			base := make([]byte, 1<<20+512)
-			for k := range base {
-				base[k] = byte(rng.Uint32())
-			}
+			base := noise(rng, 1<<20+512)
 			must(t, os.WriteFile(filepath.Join(dir, "base.raw"), base, 0o600))
 			mid, top := filepath.Join(dir, "mid.qcow2"), filepath.Join(dir, "top.qcow2")
 			tools.Run(t, "qemu-img", "create", "-q", "-f", "qcow2", "-b", "base.raw", "-F", "raw", mid, "2M")

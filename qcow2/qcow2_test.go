@@ -2,6 +2,7 @@ package qcow2
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -109,10 +110,7 @@ func (m *model) step() {
 	var err error
 	switch {
 	case op < 6:
-		p := make([]byte, n)
-		for i := range p {
-			p[i] = byte(m.rng.Uint32())
-		}
+		p := noise(m.rng, n)
 		copy(m.want[off:], p)
 		if op == 5 {
 			_, err = m.img.WriteAtFUA(p, off)
@@ -132,9 +130,7 @@ func (m *model) step() {
 		cluster := m.img.geo.ClusterBytes()
 		off &^= cluster - 1
 		p := m.want[off:min(off+(n+cluster-1)&^(cluster-1), size)]
-		for i := range p {
-			p[i] = byte(m.rng.Uint32()) & byte(m.rng.Uint32()) & 0x11
-		}
+		copy(p, bytes.Repeat(noise(m.rng, 16), len(p)/16+1)) // compresses well
 		err = m.img.WriteCompressed(p, off)
 	default:
 		m.read(off, n)
@@ -161,7 +157,20 @@ func (m *model) fail(format string, args ...any) {
 	m.t.Fatalf("%s\nafter %q", fmt.Sprintf(format, args...), m.log[from:])
 }
 
+// noise returns n random bytes.
+func noise(rng *rand.Rand, n int64) []byte {
+	p := make([]byte, (n+7)&^7)
+	for i := 0; i < len(p); i += 8 {
+		binary.LittleEndian.PutUint64(p[i:], rng.Uint64())
+	}
+	return p[:n]
+}
+
+// firstDifference returns where a and b differ, or -1.
 func firstDifference(a, b []byte) int {
+	if bytes.Equal(a, b) {
+		return -1
+	}
 	for i := range a {
 		if a[i] != b[i] {
 			return i
