@@ -46,8 +46,13 @@ func script(t testing.TB, dev *crash.Device, img *Image, rng *rand.Rand, steps i
 			}
 		case op < 11:
 			err = img.WriteZeroes(off, n, []block.ZeroFlags{0, block.NoHole}[op-9])
-		case op < 13:
+		case op == 11:
 			err, a.loose = img.Discard(off, n), true
+		case op == 12:
+			cluster := img.geo.ClusterBytes()
+			a.off = off &^ (cluster - 1)
+			a.data = bytes.Repeat([]byte{byte(i + 1)}, int(min(2*cluster, img.Size()-a.off)))
+			err = img.WriteCompressed(a.data, a.off)
 		default:
 			err, a.flush, a.data = img.Flush(), true, nil
 		}
@@ -287,5 +292,5 @@ func crashSeeds(t testing.TB) uint64 {
 	if os.Getenv("FATKIT_LONG") != "" {
 		return 50
 	}
-	return 2
+	return 4
 }

@@ -263,12 +263,14 @@ func (img *Image) link(p *plan) error {
 		for i := range p.count {
 			old := m.entryAt(sl, at)
 			e := entry{L2Entry: qcow2fmt.NewL2Entry(p.host+i<<g.ClusterBits, true)}
+			has := img.touched(p, p.first+i) | img.held(old)
 			if g.ExtendedL2 {
-				has := img.touched(p, p.first+i) | img.held(old)
-				p.sync = p.sync || p.reused && old.sub.Zero()&has != 0
 				e.sub = qcow2fmt.NewSubclusters(has, old.sub.Zero()&^has)
 			}
-			if !p.reused {
+			if p.reused {
+				// Below the zeroes can lie what was there before them.
+				p.sync = p.sync || !g.ExtendedL2 || old.sub.Zero()&has != 0
+			} else {
 				m.releaseOld(old)
 			}
 			m.putEntry(sl, at, e)
