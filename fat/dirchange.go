@@ -160,6 +160,7 @@ func (v *Volume) eraseAs(n *node, d *directory, at position, mark func(slot []by
 		mark(d.slot(i))
 		d.holes++
 	}
+	delete(d.twins, at.slot)
 	d.hint, d.small = at.start(), 0
 }
 

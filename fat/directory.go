@@ -43,6 +43,9 @@ type directory struct {
 	erased int                 // entries erased since namer was made
 	small  int                 // no hole has room for this many slots; 0 means not known
 
+	// twins are the slots of directories whose chain an earlier entry leads to
+	// as well, which only damage explains.
+	twins map[int]bool
 	// base holds, for each block that was changed, what is on the medium.
 	base map[int][]byte
 }
@@ -60,12 +63,18 @@ func (d *directory) block(i int) []byte {
 }
 
 // newDirectory indexes the slots in raw.
-func newDirectory(raw []byte, cp *fatfmt.CodePage) *directory {
-	d := &directory{raw: raw, names: map[string]position{}, base: map[int][]byte{}}
-	used := 0
+func newDirectory(raw []byte, cp *fatfmt.CodePage, typ fatfmt.Type) *directory {
+	d := &directory{raw: raw, names: map[string]position{}, base: map[int][]byte{}, twins: map[int]bool{}}
+	dirs := map[uint32]bool{}
 	d.end = scanSlots(raw, cp, func(at position, name string, e *fatfmt.DirEntry) bool {
-		used += at.long + 1
 		d.learn(at, name, e, cp)
+		if e.IsDir() {
+			if first := e.FirstCluster(typ); dirs[first] {
+				d.twins[at.slot] = true
+			} else {
+				dirs[first] = true
+			}
+		}
 		return true
 	})
 	for i := range d.end {

@@ -30,10 +30,13 @@ func (v *Volume) contents(n *node) (*directory, error) {
 		return d, nil
 	}
 	raw, err := v.readDirectory(n)
+	if err == nil {
+		err = v.checkParent(n, raw)
+	}
 	if err != nil {
 		return nil, err
 	}
-	d = newDirectory(raw, v.codePage)
+	d = newDirectory(raw, v.codePage, v.geo.Type)
 	v.keep(n, d)
 	return d, nil
 }
@@ -139,6 +142,30 @@ func (v *Volume) checkDir(dir *node, e *fatfmt.DirEntry, off int64) error {
 func (v *Volume) entryError(off int64, first uint32, reason string) error {
 	return &diskerr.FormatError{Format: v.geo.Type.String(), Structure: "directory entry", Field: "DIR_FstClus",
 		Offset: off, Value: first, Reason: reason}
+}
+
+// checkParent notes whether ".." of directory n leads to another directory than
+// the one it was found in, and refuses it if that one had gone astray already.
+//
+// A damaged volume stays readable, but a directory that many entries lead to
+// cannot make a small volume an endless tree. The caller holds n.loadMu.
+func (v *Volume) checkParent(n *node, raw []byte) error {
+	parent := n.at.dir
+	if parent == nil {
+		return nil
+	}
+	strays := true
+	if len(raw) >= 2*slotBytes {
+		e := fatfmt.DecodeDirEntry(raw[slotBytes:])
+		up := e.FirstCluster(v.geo.Type)
+		strays = e.Name != fatfmt.DotDotName || up != parent.dotDotCluster() &&
+			(parent != v.root || up != v.geo.RootCluster) // some systems write that
+	}
+	if strays && parent.astray {
+		return v.entryError(-1, n.chain.first, "the directory belongs to another one, as does the one that leads to it")
+	}
+	n.astray = strays || parent.astray
+	return nil
 }
 
 // slotOffset returns where slot i of directory n lies on the device; -1 if

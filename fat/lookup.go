@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+
+	"github.com/fatkit/fatkit/internal/format/fatfmt"
 )
 
 // pathError wraps an error of an operation on a name.
@@ -47,6 +49,10 @@ func (v *Volume) step(dir *node, part string) (*node, error) {
 	at, ok := d.lookup(part)
 	if !ok {
 		return nil, fs.ErrNotExist
+	}
+	if d.twins[at.slot] {
+		e := fatfmt.DecodeDirEntry(d.slot(at.slot))
+		return nil, v.entryError(v.slotOffset(dir, at.slot), e.FirstCluster(v.geo.Type), "another entry leads to the same directory")
 	}
 	n := v.node(dir, d, at)
 	if n.isDir {

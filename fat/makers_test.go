@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -389,4 +390,68 @@ func TestCopyFromHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	fsck(t, dev)
+}
+
+// TestManyPathsToOneDirectory makes directories that each lead twice to the
+// next: a tree of 2^20 paths in 20 clusters.
+func TestManyPathsToOneDirectory(t *testing.T) {
+	p := newPatient(t, 16)
+	const depth = 20
+	first := p.info.Clusters - depth - 2
+	entry := func(name string, attr byte, c uint32) []byte {
+		e := make([]byte, 32)
+		copy(e, name)
+		e[11], e[26], e[27] = attr, byte(c), byte(c>>8)
+		return e
+	}
+	for i := range uint32(depth) {
+		up := first + i - 1
+		if i == 0 {
+			up = 0
+		}
+		dir := slices.Concat(entry(".          ", 0x10, first+i), entry("..         ", 0x10, up))
+		if i < depth-1 {
+			dir = append(dir, entry("A          ", 0x10, first+i+1)...)
+			dir = append(dir, entry("B          ", 0x10, first+i+1)...)
+		}
+		p.put(p.cluster(first+i), append(dir, make([]byte, 512-len(dir))...)...)
+		p.chain(first+i, 0xFFFF)
+	}
+	p.put(p.slot(0, "ALONGF~1TXT")+32, entry("DEEP       ", 0x10, first)...)
+	v := mount(t, p.dev, fat.Options{ReadOnly: true})
+	seen := 0
+	if err := fs.WalkDir(v, "DEEP", func(string, fs.DirEntry, error) error {
+		if seen++; seen > 1<<depth {
+			return fs.SkipAll
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if seen <= depth || seen >= 1<<depth {
+		t.Fatalf("the walk meets %d names", seen)
+	}
+	p.repair()
+	fsck(t, p.dev)
+}
+
+// TestWriteBack waits for a commit that nobody asked for.
+func TestWriteBack(t *testing.T) {
+	p := newPatient(t, 16)
+	v := mount(t, p.dev, fat.Options{WriteBack: time.Millisecond})
+	if err := vfs.WriteFile(v, "waits", []byte("a while"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		other, err := fat.Open(p.dev, fat.Options{ReadOnly: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := fs.ReadFile(other, "waits")
+		other.Close()
+		if err == nil && string(got) == "a while" {
+			return
+		}
+		time.Sleep(time.Millisecond) // the test's own time limit ends it
+	}
 }

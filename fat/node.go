@@ -41,6 +41,7 @@ type node struct {
 	removed  bool          // it has no entry any more
 
 	loadMu  sync.Mutex // held while contents are loaded
+	astray  bool       // it, or a parent, has ".." lead elsewhere; set with contents
 	writeMu sync.Mutex // held while a file's content is changed
 
 	mu    sync.RWMutex    // guards the rest

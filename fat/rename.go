@@ -138,6 +138,7 @@ func (v *Volume) turn(n *node, d *directory, parent *node) {
 	e.Cluster = parent.dotDotCluster()
 	e.Encode(d.slot(1))
 	n.turned = true
+	n.astray = parent.astray
 }
 
 // An entry that moves away is marked deleted in a way that lets Check bring it

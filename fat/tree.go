@@ -169,7 +169,7 @@ func (v *Volume) prepareDir(n *node) error {
 	if err := v.disk.zero(v.geo.ClusterOffset(n.chain.first), bytes); err != nil {
 		return v.fail(err)
 	}
-	d := newDirectory(make([]byte, bytes), v.codePage)
+	d := newDirectory(make([]byte, bytes), v.codePage, v.geo.Type)
 	v.keep(n, d)
 	v.pin(n)
 	v.held = append(v.held, n)
