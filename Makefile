@@ -18,7 +18,7 @@ build: ## build bin/fatkit, one static binary
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/fatkit ./cmd/fatkit
 
 .PHONY: test
-test: lint cross race fuzz ## everything that CI runs, in its short form (test/run.sh installs the tools first)
+test: lint cross race judge fuzz ## everything that CI runs, in its short form (test/run.sh installs the tools first)
 
 .PHONY: setup
 setup: ## install the Debian packages that the interop tests use, where missing and permitted
@@ -29,8 +29,12 @@ unit: ## the tests alone, without the race detector
 	$(GO) test ./...
 
 .PHONY: race
-race: ## the tests with the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
+race: ## the tests with the race detector (needs a C compiler); without those that run the program from outside
+	CGO_ENABLED=1 $(GO) test -race -timeout 15m $$($(GO) list ./... | grep -vE '/test/(interop|guest|bench)$$')
+
+.PHONY: judge
+judge: ## the tests that run the program: real tools, guests, and that the benchmark's rows work
+	$(GO) test -count=1 -timeout 15m ./test/interop ./test/guest ./test/bench
 
 .PHONY: lint
 lint: ## gofmt, vet, the import table and the size rules
@@ -60,9 +64,10 @@ bench: build ## the speed rows, with the peers beside them in one run
 	$(GO) run ./test/bench
 
 .PHONY: long
-long: setup lint cross race ## the full counts: long fuzzing, the big trees, every guest
+long: setup lint cross race ## the full counts: a minute of fuzzing a target, all seeds, the big trees, ten minutes of soak
 	./test/fuzz.sh $(LONGFUZZ)
 	FATKIT_LONG=1 $(GO) test -count=1 -timeout 60m ./...
+	NBD_SOAK=10m $(GO) test -count=1 -timeout 20m -run Soak ./nbd
 
 .PHONY: man
 man: ## write the manual pages anew
