@@ -1,15 +1,21 @@
 package main
 
 import (
+	"os"
 	"testing"
 
 	"github.com/fatkit/fatkit/test/tools"
 )
 
+func TestMain(m *testing.M) {
+	beMemory()
+	os.Exit(m.Run())
+}
+
 // TestRowsRun runs every row in its short form: it shows that they work, and
 // asserts no speed.
 func TestRowsRun(t *testing.T) {
-	tools.Need(t, "nbdkit", "nbdcopy", "nbdinfo", "fio", "mkfs.fat", "mcopy", "cp")
+	tools.Need(t, "nbdkit", "nbdcopy", "nbdinfo", "fio", "qemu-nbd", "qemu-img", "mkfs.fat", "mcopy", "cp")
 	b, err := newBench(t.TempDir(), t.TempDir(), 1, true)
 	if err != nil {
 		t.Fatal(err)

@@ -5,10 +5,11 @@
 // medians and their ratio are printed with the target. Rows that talk to a
 // server also give its CPU time for each request and its resident memory.
 //
-// The page cache is warm: the first turn of each row is not counted. Nothing
-// fails on a slow machine; the numbers are to be read.
+// The page cache is warm: the first turn of each row is not counted, but in the
+// short form there is no other. Nothing fails on a slow machine; the numbers are
+// to be read.
 //
-//	go run ./test/bench [-short] [-n TURNS] [-rows REGEXP] [-dir DIR] [-json FILE]
+//	go run ./test/bench [-short] [-n TURNS] [-runtime TIME] [-rows REGEXP] [-dir DIR] [-json FILE]
 package main
 
 import (
@@ -21,11 +22,13 @@ import (
 	"regexp"
 	"runtime"
 	"syscall"
+	"time"
 
 	"github.com/fatkit/fatkit/test/product"
 )
 
 func main() {
+	beMemory()
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -35,6 +38,7 @@ func main() {
 func run() error {
 	short := flag.Bool("short", false, "small trees and short runs: shows that the rows work, not how fast anything is")
 	turns := flag.Int("n", 5, "turns of each row")
+	runtime := flag.Duration("runtime", 5*time.Second, "`TIME` of each turn of the rows that do not end by themselves")
 	only := flag.String("rows", ".", "rows whose name matches `REGEXP`")
 	dir := flag.String("dir", "", "folder for the trees, removed at the end (default a temporary one)")
 	tmpfs := flag.String("tmpfs", "/dev/shm", "folder on tmpfs, for what the rows build")
@@ -53,7 +57,7 @@ func run() error {
 	}
 	if *list {
 		for _, r := range rows {
-			fmt.Printf("%-28s %s\n", r.name, r.target)
+			fmt.Printf("%-44s %s\n", r.name, r.target)
 		}
 		return nil
 	}
@@ -62,6 +66,9 @@ func run() error {
 		return err
 	}
 	defer b.close()
+	if !*short {
+		b.runtime = *runtime
+	}
 	results, err := b.runRows(rows)
 	if err != nil || *jsonFile == "" {
 		return err
@@ -73,12 +80,17 @@ func run() error {
 	return os.WriteFile(*jsonFile, append(p, '\n'), 0o644)
 }
 
+// shortRuntime is the time of a turn in the short form.
+const shortRuntime = 300 * time.Millisecond
+
 // bench is one run: scratch folders, the program, and the trees made so far.
 type bench struct {
 	dir, tmp string // scratch folders, tmp on tmpfs
 	bin      string // fatkit
+	self     string // this program, which serves disks in memory too
 	turns    int
 	short    bool
+	runtime  time.Duration     // of each turn of the rows that do not end by themselves
 	trees    map[string]string // folder of each tree
 	images   map[string]string // raw image of each tree
 	bytes    map[string]int64  // in the files of each tree
@@ -99,10 +111,14 @@ func newBench(dir, tmpfs string, turns int, short bool) (*bench, error) {
 		return nil, err
 	}
 	b := &bench{
-		dir: dir, tmp: tmp, turns: turns, short: short,
+		dir: dir, tmp: tmp, turns: turns, short: short, runtime: shortRuntime,
 		trees: map[string]string{}, images: map[string]string{}, bytes: map[string]int64{}, interval: make(chan os.Signal, 1),
 	}
 	signal.Notify(b.interval, os.Interrupt, syscall.SIGTERM)
+	if b.self, err = os.Executable(); err != nil {
+		b.close()
+		return nil, err
+	}
 	if b.bin, err = product.Build(dir); err != nil {
 		b.close()
 		return nil, err

@@ -73,7 +73,7 @@ func (b *bench) runRows(rows []row) ([]result, error) {
 }
 
 // runRow lets the contenders take turns. The first turn of each only warms the
-// page cache.
+// page cache; the short form does without.
 func (b *bench) runRow(r row) (result, error) {
 	var here []contender
 	for _, c := range r.contenders {
@@ -84,13 +84,17 @@ func (b *bench) runRow(r row) (result, error) {
 		here = append(here, c)
 	}
 	samples := make([][]sample, len(here))
-	for turn := range b.turns + 1 {
+	first := 1
+	if b.short {
+		first = 0
+	}
+	for turn := range first + b.turns {
 		for i, c := range here {
 			s, err := c.run(b)
 			if err != nil {
 				return result{}, fmt.Errorf("%s: %w", c.name, err)
 			}
-			if turn > 0 {
+			if turn >= first {
 				samples[i] = append(samples[i], s)
 			}
 		}

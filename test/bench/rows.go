@@ -1,11 +1,9 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/fatkit/fatkit/test/product"
@@ -31,7 +29,7 @@ func allRows() []row {
 		readyRow(),
 		buildT2(), buildT4(),
 	}
-	return rows
+	return append(rows, diskRows()...)
 }
 
 // copyRow reads a whole disk with nbdcopy.
@@ -69,51 +67,20 @@ func randomRow(depth int, target string) row {
 	r := row{name: fmt.Sprintf("fio randread 4k depth %d", depth), unit: "IOPS", target: target}
 	for _, srv := range servers[:2] {
 		r.contenders = append(r.contenders, contender{srv.name, append([]string{"fio"}, srv.needs...), func(b *bench) (sample, error) {
-			return withServer(b, srv.start, "T1", func(s *product.Server) (sample, error) { return fioOnce(b, s, depth) })
+			return withServer(b, srv.start, "T1", func(s *product.Server) (sample, error) {
+				return fioJob{rw: "randread", blockBytes: 4 << 10, depth: depth, conns: 1, spanBytes: filledBytes(b)}.run(b, s)
+			})
 		}})
 	}
 	return r
 }
 
-// fioOnce runs fio for a fixed time over the part of the disk that files fill.
-func fioOnce(b *bench, s *product.Server, depth int) (sample, error) {
-	seconds, span := 5, int64(8*48<<20)
+// filledBytes is the part of the disk of T1 that files fill.
+func filledBytes(b *bench) int64 {
 	if b.short {
-		seconds, span = 1, span/16
+		return 8 * 48 << 20 / 16
 	}
-	before, err := cpuTime(s.PID)
-	if err != nil {
-		return sample{}, err
-	}
-	_, out, err := command("fio", "--name=bench", "--ioengine=nbd", "--uri="+s.URI, "--rw=randread", "--bs=4k",
-		fmt.Sprintf("--iodepth=%d", depth), fmt.Sprintf("--size=%d", span), "--time_based", fmt.Sprintf("--runtime=%d", seconds),
-		"--norandommap", "--output-format=json")
-	if err != nil {
-		return sample{}, err
-	}
-	after, err := cpuTime(s.PID)
-	if err != nil {
-		return sample{}, err
-	}
-	var report struct {
-		Jobs []struct {
-			Error int
-			Read  struct {
-				IOPS  float64 `json:"iops"`
-				Total int64   `json:"total_ios"`
-			}
-		}
-	}
-	if err := json.Unmarshal([]byte(out[max(0, strings.IndexByte(out, '{')):]), &report); err != nil {
-		return sample{}, err
-	}
-	if len(report.Jobs) != 1 || report.Jobs[0].Error != 0 || report.Jobs[0].Read.Total == 0 {
-		return sample{}, fmt.Errorf("fio: %s", out)
-	}
-	read := report.Jobs[0].Read
-	return sample{read.IOPS, map[string]float64{
-		"µs CPU/request": float64((after - before).Microseconds()) / float64(read.Total),
-	}}, nil
+	return 8 * 48 << 20
 }
 
 // readyRow starts a server of the tree with the most files.
