@@ -11,9 +11,12 @@ mkfs.fat dosfstools control-images,bench
 mcopy mtools files-read-back-by-mtools
 nbdinfo libnbd-bin NBD-by-libnbd
 nbdcopy libnbd-bin NBD-by-libnbd,bench
+nbdfuse libnbd-bin NBD-by-libnbd
 nbdkit nbdkit bench
 fio fio NBD-by-fio,bench
 qemu-img qemu-utils images-by-qemu-img
+qemu-io qemu-utils images-by-qemu-io
+qemu-nbd qemu-utils bench
 sfdisk fdisk MBR-by-sfdisk
 sgdisk gdisk GPT-by-sgdisk
 qemu-system-x86_64 qemu-system-x86 guests

@@ -23,10 +23,10 @@ const patience = 10 * time.Minute
 var packages = map[string]string{
 	"mkfs.fat": "dosfstools", "fsck.fat": "dosfstools",
 	"mcopy": "mtools", "mdir": "mtools", "mattrib": "mtools", "mshortname": "mtools",
-	"nbdinfo": "libnbd-bin", "nbdcopy": "libnbd-bin", "nbdkit": "nbdkit", "fio": "fio",
+	"nbdinfo": "libnbd-bin", "nbdcopy": "libnbd-bin", "nbdfuse": "libnbd-bin", "nbdkit": "nbdkit", "fio": "fio",
 	"qemu-img": "qemu-utils", "qemu-nbd": "qemu-utils", "qemu-io": "qemu-utils",
 	"qemu-system-x86_64": "qemu-system-x86", "sfdisk": "fdisk", "sgdisk": "gdisk",
-	"busybox": "busybox-static", "dpkg": "dpkg", "apt-get": "apt",
+	"fusermount3": "fuse3", "umount": "mount", "busybox": "busybox-static", "dpkg": "dpkg", "apt-get": "apt",
 }
 
 // Lookup returns the path of a program, or "". It also looks where
