@@ -36,14 +36,24 @@ func newDocs(root *cobra.Command) *cobra.Command {
 func manPages(root *cobra.Command) map[string]string {
 	root.InitDefaultCompletionCmd()
 	pages := map[string]string{}
-	for _, cmd := range append([]*cobra.Command{root}, root.Commands()...) {
-		if cmd.Hidden {
-			continue
-		}
-		cmd.InitDefaultHelpFlag()
-		pages[manName(cmd)+".1"] = manPage(cmd)
-	}
+	addManPages(pages, root)
 	return pages
+}
+
+// addManPages adds the page of cmd and those of its verbs. The verbs of
+// completion, which are cobra's, are part of its own page.
+func addManPages(pages map[string]string, cmd *cobra.Command) {
+	if cmd.Hidden {
+		return
+	}
+	cmd.InitDefaultHelpFlag()
+	pages[manName(cmd)+".1"] = manPage(cmd)
+	if cmd.Name() == "completion" {
+		return
+	}
+	for _, c := range cmd.Commands() {
+		addManPages(pages, c)
+	}
 }
 
 // manName returns the name of a command's page, such as fatkit-serve.

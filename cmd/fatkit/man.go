@@ -58,10 +58,22 @@ func manPage(cmd *cobra.Command) string {
 	section("COMMANDS", manCommands(cmd))
 	section("OPTIONS", manFlags(cmd.NonInheritedFlags()))
 	section("EXAMPLES", manExamples(cmd.Example))
-	section("EXIT STATUS", exitStatus)
+	section("EXIT STATUS", exitStatusOf(cmd))
 	section("ENVIRONMENT", environment)
 	section("SEE ALSO", manSeeAlso(cmd))
 	return b.String()
+}
+
+// exitAnnotation is the annotation of a command whose exit codes are its own:
+// the section of its page about them.
+const exitAnnotation = "exit status"
+
+// exitStatusOf returns the section about exit codes.
+func exitStatusOf(cmd *cobra.Command) string {
+	if own := cmd.Annotations[exitAnnotation]; own != "" {
+		return own
+	}
+	return exitStatus
 }
 
 // useLine returns the synopsis.
