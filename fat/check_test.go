@@ -231,6 +231,7 @@ var damages = []struct {
 			p.put(6*512, make([]byte, 512)...)
 		}
 	}},
+	{"FSInfo in the backup", "fsinfo-place", []int{32}, true, func(p *patient) { p.put(48, 6, 0) }},
 	{"FSInfo damaged", "fsinfo", []int{32}, true, func(p *patient) { p.put(512, 'x') }},
 	{"free count", "free-count", []int{32}, true, func(p *patient) { p.put(512+488, 7, 0) }},
 	{"signature", "boot-signature", nil, true, func(p *patient) { p.put(510, 0, 0) }},

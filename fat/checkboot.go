@@ -34,6 +34,7 @@ func (c *checker) checkBoot() error {
 		}
 		c.report(f.Severity, f.Code, "", f.Offset, f.Repair, "%s", f.Message)
 	}
+	c.separate()
 	c.dirty = boot.HasSerial() && boot.State&fatfmt.StateDirty != 0
 	c.diskError = boot.HasSerial() && boot.State&fatfmt.StateError != 0
 	if err := c.writeBoot(); err != nil {
@@ -43,6 +44,23 @@ func (c *checker) checkBoot() error {
 		return err
 	}
 	return c.checkFSInfo()
+}
+
+// separate gives FSInfo and the backup of the boot sector a sector each.
+func (c *checker) separate() {
+	if c.geo.FSInfoSector == 0 || c.geo.FSInfoSector != c.geo.BackupSector {
+		return
+	}
+	n := uint16(usualInfo)
+	if c.geo.BackupSector == usualInfo {
+		n = usualInfo + 1
+	}
+	if uint32(n) >= c.geo.ReservedSectors {
+		n = 0
+	}
+	c.report(diskerr.Error, "fsinfo-place", "", 48, fmt.Sprintf("have it in sector %d", n),
+		"FSInfo and the backup of the boot sector are both in sector %d", c.geo.BackupSector)
+	c.boot.FSInfoSector, c.geo.FSInfoSector, c.newFSInfo = n, n, true
 }
 
 // rescueBoot makes a boot sector from the backup, wherever that is.
