@@ -3,7 +3,7 @@
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  := -s -w -X main.version=$(VERSION)
-FUZZTIME ?= 3s
+FUZZTIME ?= 1000x
 # What `make long` runs.
 LONGFUZZ ?= 60s
 
@@ -48,7 +48,7 @@ cross: ## compile for the other systems
 	GOOS=windows GOARCH=amd64 $(GO) build ./...
 
 .PHONY: fuzz
-fuzz: ## run every fuzz target for FUZZTIME (default 3s)
+fuzz: ## run every fuzz target for FUZZTIME, a time or a count (default 1000x)
 	./test/fuzz.sh $(FUZZTIME)
 
 .PHONY: interop

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# fuzz.sh TIME: run every fuzz target of the module for TIME, one after the
+# fuzz.sh TIME: run every fuzz target of the module for TIME, such as 60s, or
+# for a count of inputs, such as 1000x, one after the
 # other. `go test -fuzz` takes one target of one package at a time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-time="${1:?usage: fuzz.sh TIME, such as 10s}"
+time="${1:?usage: fuzz.sh TIME, such as 60s or 1000x}"
 count=0
 while IFS=: read -r file name; do
 	pkg="./$(dirname "$file")"
