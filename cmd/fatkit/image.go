@@ -27,7 +27,7 @@ func newImage() *cobra.Command {
 		},
 	}
 	cmd.AddCommand(
-		newImageInfo(), newImageCreate(), newImageCheck(),
+		newImageInfo(), newImageCreate(), newImageConvert(), newImageCheck(),
 	)
 	return cmd
 }

@@ -115,8 +115,8 @@ func (f *createFlags) lookAtBacking(ctx context.Context, path string, c *creatio
 	if !stack.IsURI(name) && !filepath.IsAbs(name) {
 		name = filepath.Join(filepath.Dir(path), name)
 	}
-	o := stack.ImageOptions{Format: c.BackingFormat, Backing: backingPolicy(f.policy)}
-	dev, _, err := stack.OpenDisk(ctx, name, o, false)
+	o := stack.DiskOptions{Format: c.BackingFormat, Backing: backingPolicy(f.policy)}
+	dev, _, err := stack.OpenDisk(ctx, name, o)
 	if err != nil {
 		return err
 	}

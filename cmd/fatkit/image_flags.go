@@ -32,11 +32,9 @@ func (f *inputFlags) registerBacking(fs *pflag.FlagSet) {
 	fs.StringVar(&f.backing, "backing", "", "open the backing files of a qcow2 image: allow, deny, or those beneath `DIR` (default beneath the image's folder)")
 }
 
-// options returns how the disk of the image is opened.
-func (f *inputFlags) options(writable bool) stack.ImageOptions {
-	o := stack.ImageOptions{Format: f.format, Writable: writable}
-	o.Backing = backingPolicy(f.backing)
-	return o
+// options returns how the disk of the image is opened for reading.
+func (f *inputFlags) options() stack.DiskOptions {
+	return stack.DiskOptions{Format: f.format, Share: f.share, Backing: backingPolicy(f.backing)}
 }
 
 // backingPolicy reads the value of --backing.
@@ -54,7 +52,7 @@ func backingPolicy(word string) stack.Backing {
 
 // openDisk opens the disk of the image name.
 func (f *inputFlags) openDisk(ctx context.Context, name string) (block.Device, string, error) {
-	return stack.OpenDisk(ctx, name, f.options(false), f.share)
+	return stack.OpenDisk(ctx, name, f.options())
 }
 
 // openMedium opens the bytes of the image name and says what their format is.
