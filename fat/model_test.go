@@ -363,6 +363,7 @@ func (m *model) compare(t *rapid.T) {
 
 // TestModel drives random operations against the engine and the model.
 func TestModel(t *testing.T) {
+	fsck := tool(t, "fsck.fat")
 	rapid.Check(t, func(t *rapid.T) {
 		m := newModel(t)
 		t.Repeat(map[string]func(*rapid.T){
@@ -377,6 +378,6 @@ func TestModel(t *testing.T) {
 		if err := m.v.Close(); err != nil {
 			t.Fatal(err)
 		}
-		judge(t, m.dev)
+		judge(t, fsck, m.dev)
 	})
 }

@@ -229,8 +229,8 @@ func TestMkfs(t *testing.T) {
 	}
 }
 
-// judge has every checker there is look at a volume.
-func judge(t fatal, d block.Device) {
+// judge has both checkers look at a volume; fsck is the path of fsck.fat.
+func judge(t fatal, fsck string, d block.Device) {
 	check(t, d)
 	dir, err := os.MkdirTemp("", "fatkit-judge")
 	if err != nil {
@@ -241,14 +241,7 @@ func judge(t fatal, d block.Device) {
 	if err := saveTo(path, d); err != nil {
 		t.Fatalf("%v", err)
 	}
-	fsck, err := exec.LookPath("fsck.fat")
-	if err != nil {
-		fsck = "/usr/sbin/fsck.fat"
-	}
 	if out, err := exec.Command(fsck, "-n", "-v", path).CombinedOutput(); err != nil {
-		if keep := os.Getenv("FATKIT_KEEP"); keep != "" {
-			saveTo(keep, d)
-		}
 		t.Fatalf("fsck.fat -n: %v\n%s", err, out)
 	}
 }
