@@ -28,6 +28,7 @@ func newImage() *cobra.Command {
 	}
 	cmd.AddCommand(
 		newImageInfo(), newImageCreate(), newImageConvert(), newImageCheck(),
+		newImageMeasure(), newImageCompare(), newImageResize(),
 	)
 	return cmd
 }

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fatkit/fatkit/block"
+	"github.com/fatkit/fatkit/stack"
+)
+
+const imageResizeLong = `Change the size of the disk of an image to SIZE, or by +SIZE or -SIZE. What is
+added reads as zeroes. To cut off the end needs --shrink, since what was there is
+lost. Write -- in front of a size with a minus, as in the example.
+
+Partitions and file systems on the disk are left as they are.`
+
+// resizeFlags are the flags of image resize.
+type resizeFlags struct {
+	format, backing string
+	shrink, quiet   bool
+}
+
+func newImageResize() *cobra.Command {
+	f := resizeFlags{}
+	cmd := &cobra.Command{
+		Use:     "resize [flags] IMAGE [+|-]SIZE",
+		Short:   "make the disk of an image larger or smaller",
+		Long:    imageResizeLong,
+		Example: "  fatkit image resize disk.qcow2 +1G\n  fatkit image resize --shrink disk.qcow2 -- -512M",
+		Args:    wantArgs(2, 2, "an image and a size"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return resizeImage(cmd.Context(), &f, args[0], args[1])
+		},
+	}
+	fs := cmd.Flags()
+	fs.SortFlags = false
+	fs.VarP(formatFlag(&f.format), "format", "f", "format of the image (default what its suffix says, else raw)")
+	fs.BoolVar(&f.shrink, "shrink", false, "cut off the end of the disk if SIZE is smaller")
+	fs.StringVar(&f.backing, "backing", "", "open the backing files of a qcow2 image: allow, deny, or those beneath `DIR` (default beneath the image's folder)")
+	fs.BoolVarP(&f.quiet, "quiet", "q", false, "accepted for qemu-img's sake: nothing is printed anyway")
+	return cmd
+}
+
+// resizeImage is the verb.
+func resizeImage(ctx context.Context, f *resizeFlags, name, size string) error {
+	number := strings.TrimLeft(size, "+-")
+	if len(size)-len(number) > 1 {
+		return usageError("%q is not a size", size)
+	}
+	n, err := parseSize(number)
+	if err != nil {
+		return usageError("%w", err)
+	}
+	o := stack.DiskOptions{Format: f.format, Writable: true, Backing: backingPolicy(f.backing)}
+	dev, _, err := stack.OpenDisk(ctx, name, o)
+	if err != nil {
+		return err
+	}
+	err = f.resize(dev, size[0], n)
+	if err == nil {
+		err = dev.Flush()
+	}
+	if err = errors.Join(err, dev.Close()); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// resize gives dev the size n, or adds it to or takes it from the present one.
+func (f *resizeFlags) resize(dev block.Device, sign byte, n int64) error {
+	resizer, ok := dev.(block.Resizer)
+	if !ok {
+		return fmt.Errorf("the size of an export is its server's: %w", errors.ErrUnsupported)
+	}
+	old := dev.Size()
+	switch sign {
+	case '+':
+		n += old // a sum that is too large is negative
+	case '-':
+		n = old - n
+	}
+	switch {
+	case n <= 0:
+		return usageError("the disk has %d bytes, and nothing would be left of it or it would be too large", old)
+	case n < old && !f.shrink:
+		return usageError("the disk has %d bytes: use --shrink to cut off its end", old)
+	}
+	return resizer.Resize(n)
+}
