@@ -28,7 +28,7 @@ func newImage() *cobra.Command {
 	}
 	cmd.AddCommand(
 		newImageInfo(), newImageCreate(), newImageConvert(), newImageCheck(),
-		newImageMeasure(), newImageCompare(), newImageResize(),
+		newImageMeasure(), newImageCompare(), newImageResize(), newImageDD(),
 	)
 	return cmd
 }
