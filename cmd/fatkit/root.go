@@ -42,7 +42,7 @@ func newRoot() *cobra.Command {
 		return &exitError{exitUsage, err}
 	})
 	root.AddCommand(
-		newServe(), newBuild(), newImage(), newStatus(), newRefresh(),
+		newServe(), newBuild(), newMkfs(), newImage(), newStatus(), newRefresh(),
 		newVersion(), newDocs(root),
 	)
 	completeChoices(root)
