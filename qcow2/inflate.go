@@ -134,11 +134,11 @@ func (z *inflation) storedBlock(dst []byte, out int) (int, error) {
 	if z.take(16) != ^n&0xffff {
 		return out, errDeflate
 	}
-	z.pos -= int(z.have-min(z.have, z.pad)) >> 3 // what was read ahead
-	z.buf, z.have = 0, 0
-	if z.pad > 0 {
-		return out, errTooShort
+	if z.pad > z.have {
+		return out, errTooShort // the lengths themselves lie past the end
 	}
+	z.pos -= int(z.have-z.pad) >> 3 // what was read ahead goes back, and so do the zeroes behind it
+	z.buf, z.have, z.pad = 0, 0, 0
 	m := copy(dst[out:], z.src[z.pos:min(z.pos+int(n), len(z.src))])
 	z.pos += m
 	if out += m; m < int(n) && out < len(dst) {

@@ -63,11 +63,39 @@ func TestInflate(t *testing.T) {
 	}
 }
 
+// The bytes of a stored block may be the last of the stream: reading ahead
+// past them is no error.
+func TestInflateStoredAtTheEnd(t *testing.T) {
+	for size := range 20 {
+		want := bytes.Repeat([]byte{'x'}, size)
+		z := append([]byte{1, byte(size), 0, ^byte(size), 0xff}, want...)
+		for name, src := range map[string][]byte{
+			"alone":                       z,
+			"after an empty block":        append([]byte{0, 0, 0, 0xff, 0xff}, z...),
+			"with bytes behind the block": append(bytes.Clone(z), dirtyTail...),
+		} {
+			got := make([]byte, size)
+			if err := inflate(got, src); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%d bytes, %s: %q, %v", size, name, got, err)
+			}
+		}
+		for cut := range z {
+			if size == 0 {
+				break // nothing has to be read for no bytes
+			}
+			if err := inflate(make([]byte, size), z[:cut]); err == nil {
+				t.Errorf("%d bytes, cut to %d of %d: no error", size, cut, len(z))
+			}
+		}
+	}
+}
+
 // FuzzInflate compares the decoder with the standard library's.
 func FuzzInflate(f *testing.F) {
 	for i, p := range texts() {
 		if len(p) <= 4096 {
 			f.Add(deflated(f, p, i%9), uint16(len(p)))
+			f.Add(deflated(f, p, stdflate.NoCompression), uint16(len(p)))
 		}
 	}
 	f.Fuzz(func(t *testing.T, p []byte, size uint16) {
