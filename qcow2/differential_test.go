@@ -20,6 +20,9 @@ import (
 func TestDifferential(t *testing.T) {
 	tools.Need(t, "qemu-img", "qemu-io")
 	seeds := uint64(8)
+	if testing.Short() {
+		seeds = 2
+	}
 	if os.Getenv("FATKIT_LONG") != "" {
 		seeds = 500
 	}
