@@ -34,7 +34,7 @@ missing() { # prints the packages that are missing, one a line, once each
 		[ -z "$program" ] || command -v "$program" >/dev/null || echo "$package"
 	done <<<"$judges" | sort -u
 	[ -e /usr/share/OVMF/OVMF_CODE_4M.fd ] || [ -e /usr/share/OVMF/OVMF_CODE.fd ] || echo ovmf
-	/usr/bin/python3 -c 'import nbd' 2>/dev/null || echo python3-libnbd
+	/usr/bin/python3 -I -c 'import nbd; nbd.NBD' 2>/dev/null || echo python3-libnbd
 	# The race detector is linked by gcc against the C library's headers.
 	[ -e /usr/include/stdlib.h ] || echo libc6-dev
 }
@@ -44,7 +44,7 @@ report() { # says what the missing programs leave out
 		[ -z "$program" ] || command -v "$program" >/dev/null || echo "  left out without $package ($program): $what"
 	done <<<"$judges"
 	[ -e /usr/share/OVMF/OVMF_CODE_4M.fd ] || [ -e /usr/share/OVMF/OVMF_CODE.fd ] || echo "  left out without ovmf: firmware-boot"
-	/usr/bin/python3 -c 'import nbd' 2>/dev/null || echo "  left out without python3-libnbd: NBD-by-libnbd's-bindings"
+	/usr/bin/python3 -I -c 'import nbd; nbd.NBD' 2>/dev/null || echo "  left out without python3-libnbd: NBD-by-libnbd's-bindings"
 }
 
 as_root() { # runs a command as root, or through sudo without a password

@@ -61,7 +61,7 @@ func TestScripts(t *testing.T) {
 func haveTools(cond string) (bool, error) {
 	names, ok := strings.CutPrefix(cond, "tools:")
 	if cond == "python3-libnbd" {
-		err := exec.Command("/usr/bin/python3", "-c", "import nbd").Run()
+		err := exec.Command("/usr/bin/python3", "-I", "-c", "import nbd; nbd.NBD").Run()
 		if err != nil && os.Getenv("CI") != "" {
 			return false, fmt.Errorf("%s is not installed: %w", cond, err)
 		}
