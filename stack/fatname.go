@@ -3,6 +3,8 @@ package stack
 import (
 	"fmt"
 	"strings"
+
+	"github.com/fatkit/fatkit/vvfat"
 )
 
 // FatPrefix opens a name in QEMU's form for a directory shown as a FAT disk.
@@ -50,6 +52,29 @@ func ParseFatName(name string) (FatName, error) {
 	}
 	n.Dir = rest
 	return n, nil
+}
+
+// Shape gives a disk the form that QEMU gives to the name: a hard disk of FAT16
+// if the name says nothing; on a floppy FAT12, of 1440 KiB if the name says 12
+// and else of 2880. A type that o has stays if the name has none.
+func (n *FatName) Shape(o *vvfat.Options) {
+	o.QEMU = true
+	if n.Bits != 0 {
+		o.FAT = n.Bits
+	}
+	switch {
+	case n.Floppy && o.FAT == 12:
+		o.FloppyKiB = 1440
+	case n.Floppy:
+		o.FloppyKiB = 2880
+	}
+	switch {
+	case o.FAT != 0:
+	case n.Floppy:
+		o.FAT = 12
+	default:
+		o.FAT = 16
+	}
 }
 
 // take records one option and reports whether it is one.

@@ -17,6 +17,7 @@ type Partition struct {
 	Table       string // "mbr" or "gpt"
 	OffsetBytes int64
 	LenBytes    int64
+	ForFAT      bool   // its type is one that FAT volumes have
 	Warning     string // what is odd about the table; "" as a rule
 }
 
@@ -27,38 +28,44 @@ type Partition struct {
 // A damaged table is a *diskerr.FormatError. If the first copy of a GPT is
 // damaged the second one counts.
 func FindPartition(dev block.Device, number, sectorBytes int) (Partition, error) {
-	if sectorBytes == 0 {
-		sectorBytes = mbr.Bytes
-	}
-	sector := make([]byte, mbr.Bytes)
-	if dev.Size() < mbr.Bytes {
-		return Partition{}, &diskerr.FormatError{Format: "MBR", Structure: "master boot record", Offset: dev.Size(),
-			Reason: "the disk ends before byte 512: there is no partition table"}
-	}
-	if err := block.ReadFull(dev, sector, 0); err != nil {
-		return Partition{}, err
-	}
-	t, err := mbr.Decode(sector)
-	if err != nil {
-		return Partition{}, fmt.Errorf("no partition table: %w", err)
-	}
-	var all []Partition
-	var warning string
-	if t.Protective() {
-		all, warning, err = gptPartitions(dev)
-	} else {
-		all, err = mbrPartitions(dev, t, sectorBytes)
-	}
+	all, err := ListPartitions(dev, sectorBytes)
 	if err != nil {
 		return Partition{}, err
 	}
 	for _, p := range all {
 		if p.Number == number {
-			p.Warning = warning
 			return p, nil
 		}
 	}
 	return Partition{}, &noPartitionError{number, all}
+}
+
+// ListPartitions returns the partitions of the table of dev, as FindPartition
+// does. An empty table is none.
+func ListPartitions(dev block.Device, sectorBytes int) ([]Partition, error) {
+	if sectorBytes == 0 {
+		sectorBytes = mbr.Bytes
+	}
+	sector := make([]byte, mbr.Bytes)
+	if dev.Size() < mbr.Bytes {
+		return nil, &diskerr.FormatError{Format: "MBR", Structure: "master boot record", Offset: dev.Size(),
+			Reason: "the disk ends before byte 512: there is no partition table"}
+	}
+	if err := block.ReadFull(dev, sector, 0); err != nil {
+		return nil, err
+	}
+	t, err := mbr.Decode(sector)
+	if err != nil {
+		return nil, fmt.Errorf("no partition table: %w", err)
+	}
+	if !t.Protective() {
+		return mbrPartitions(dev, t, sectorBytes)
+	}
+	all, warning, err := gptPartitions(dev)
+	for i := range all {
+		all[i].Warning = warning
+	}
+	return all, err
 }
 
 // noPartitionError says that a table has no partition of a number.
@@ -87,7 +94,7 @@ func mbrPartitions(dev block.Device, t *mbr.Table, sectorBytes int) ([]Partition
 		return nil, err
 	}
 	place := func(number int, p *mbr.Partition) Partition {
-		return Partition{Number: number, Table: "mbr",
+		return Partition{Number: number, Table: "mbr", ForFAT: mbr.IsFAT(p.Type),
 			OffsetBytes: int64(p.FirstLBA) * int64(sectorBytes), LenBytes: int64(p.Sectors) * int64(sectorBytes)}
 	}
 	var all []Partition
@@ -140,7 +147,7 @@ func gptPartitions(dev block.Device) (all []Partition, warning string, err error
 	}
 	for i := range t.Partitions {
 		if p := &t.Partitions[i]; p.Used() {
-			all = append(all, Partition{Number: i + 1, Table: "gpt",
+			all = append(all, Partition{Number: i + 1, Table: "gpt", ForFAT: p.Type == gpt.TypeBasicData || p.Type == gpt.TypeEFISystem,
 				OffsetBytes: int64(p.FirstLBA) * int64(t.SectorBytes), LenBytes: int64(p.Sectors()) * int64(t.SectorBytes)})
 		}
 	}

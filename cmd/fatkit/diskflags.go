@@ -159,9 +159,7 @@ func (f *diskFlags) layoutOptions(o *vvfat.Options) (err error) {
 	return err
 }
 
-// qemuOptions gives the disk the shape that QEMU gives to the name n: a hard
-// disk of FAT16 if the name says nothing; on a floppy FAT12, of 1440 KiB if the
-// name says 12 and else of 2880.
+// qemuOptions gives the disk the shape that QEMU gives to the name n.
 func (f *diskFlags) qemuOptions(o *vvfat.Options, n stack.FatName) error {
 	switch {
 	case n.RW:
@@ -171,21 +169,7 @@ func (f *diskFlags) qemuOptions(o *vvfat.Options, n stack.FatName) error {
 	case f.size != 0 || f.cluster != 0 || f.sector != 0 || f.floppy != "" || f.table != "" || f.esp:
 		return usageError("the name gives the disk QEMU's geometry: leave out --size, --cluster, --sector, --floppy, --table and --esp, or name the directory without fat:")
 	}
-	o.QEMU = true
-	if n.Bits != 0 {
-		o.FAT = n.Bits
-	}
-	switch {
-	case n.Floppy && o.FAT == 12:
-		o.FloppyKiB = 1440
-	case n.Floppy:
-		o.FloppyKiB = 2880
-	}
-	if o.FAT == 0 {
-		if o.FAT = 16; n.Floppy {
-			o.FAT = 12
-		}
-	}
+	n.Shape(o)
 	return nil
 }
 
