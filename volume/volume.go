@@ -1,0 +1,203 @@
+package volume
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"sync"
+
+	"github.com/fatkit/fatkit/block"
+	"github.com/fatkit/fatkit/diskerr"
+	"github.com/fatkit/fatkit/vfs"
+)
+
+// Volume is a mounted file system. It is a vfs.FS with the capabilities of what
+// is mounted; names are relative to its root.
+//
+// After it was unmounted every call is fs.ErrClosed.
+type Volume struct {
+	fsys        vfs.FS
+	driver      Driver // nil for a tree that was attached
+	source      *Source
+	readOnly    bool
+	deviceNames bool // names of DOS devices cannot be created
+
+	gate   block.Gate      // counts the calls under way
+	ctx    context.Context // of copies; ends with a forced unmount
+	cancel context.CancelFunc
+
+	mu     sync.Mutex
+	files  map[*File]struct{}
+	copies int
+	closed bool // no more files and copies begin
+}
+
+func newVolume(fsys vfs.FS, d Driver, src *Source, deviceNames bool) *Volume {
+	v := &Volume{fsys: fsys, driver: d, source: src, readOnly: src.ReadOnly, deviceNames: deviceNames, files: map[*File]struct{}{}}
+	v.ctx, v.cancel = context.WithCancel(context.Background())
+	return v
+}
+
+// Info describes a volume.
+type Info struct {
+	Description
+	Driver   string // "" for a tree that was attached
+	Source   string // what a person calls it
+	ReadOnly bool
+}
+
+// Info describes the volume. With an error the fields that do not depend on
+// the medium are valid.
+func (v *Volume) Info() (Info, error) {
+	i := Info{Source: v.source.Name, ReadOnly: v.readOnly}
+	if v.driver != nil {
+		i.Driver = v.driver.Name()
+	}
+	d, ok := v.fsys.(Describer)
+	if !ok {
+		return i, nil
+	}
+	err := v.do("info", ".", func() (err error) {
+		i.Description, err = d.Describe()
+		return err
+	})
+	return i, err
+}
+
+// ReadOnly reports whether every change is refused.
+func (v *Volume) ReadOnly() bool { return v.readOnly }
+
+// SetLabel changes the label; "" removes it. A volume without labels is
+// errors.ErrUnsupported.
+func (v *Volume) SetLabel(label string) error {
+	return v.change("label", ".", func() error {
+		if l, ok := v.fsys.(Labeler); ok {
+			return l.SetLabel(label)
+		}
+		return errors.ErrUnsupported
+	})
+}
+
+// do runs a call on the volume. Its error is a *fs.PathError.
+func (v *Volume) do(op, name string, fn func() error) error {
+	err := v.gate.Enter()
+	if err == nil {
+		err = fn()
+		v.gate.Leave()
+	}
+	if err == nil {
+		return nil
+	}
+	if _, ok := err.(*fs.PathError); ok {
+		return err
+	}
+	return &fs.PathError{Op: op, Path: name, Err: err}
+}
+
+// change is do for a call that changes the volume.
+func (v *Volume) change(op, name string, fn func() error) error {
+	if v.readOnly {
+		return &fs.PathError{Op: op, Path: name, Err: diskerr.ErrReadOnly}
+	}
+	return v.do(op, name, fn)
+}
+
+// create is change for a call that makes name.
+func (v *Volume) create(op, name string, fn func() error) error {
+	if v.deviceNames && deviceName(Path{Rest: name}.last()) != "" {
+		return &fs.PathError{Op: op, Path: name, Err: ErrDeviceName}
+	}
+	return v.change(op, name, fn)
+}
+
+// register notes that a file is open. Otherwise it is closed.
+func (v *Volume) register(f *File) error {
+	v.mu.Lock()
+	closed := v.closed
+	if !closed {
+		v.files[f] = struct{}{}
+	}
+	v.mu.Unlock()
+	if closed {
+		return errors.Join(fs.ErrClosed, f.inner.Close())
+	}
+	return nil
+}
+
+// forget notes that a file is closed.
+func (v *Volume) forget(f *File) {
+	v.mu.Lock()
+	delete(v.files, f)
+	v.mu.Unlock()
+}
+
+// beginCopy keeps the volume mounted during a copy. After nil endCopy follows.
+func (v *Volume) beginCopy() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closed {
+		return fs.ErrClosed
+	}
+	if err := v.gate.Enter(); err != nil {
+		return err
+	}
+	v.copies++
+	return nil
+}
+
+func (v *Volume) endCopy() {
+	v.mu.Lock()
+	v.copies--
+	v.mu.Unlock()
+	v.gate.Leave()
+}
+
+// stop refuses new files and copies. Without force it does so only if there are
+// none.
+func (v *Volume) stop(force bool) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	switch {
+	case force:
+		v.cancel()
+	case len(v.files) == 1:
+		return &busyError{"1 file is open"}
+	case len(v.files) > 1:
+		return &busyError{fmt.Sprintf("%d files are open", len(v.files))}
+	case v.copies > 0:
+		return &busyError{"a copy is running"}
+	}
+	v.closed = true
+	return nil
+}
+
+// end closes what was stopped: it waits for the calls under way, closes the
+// files that are open, and then the volume. The source stays open.
+func (v *Volume) end() error {
+	err := v.gate.Close()
+	for f := range v.files { // nobody else changes them any more
+		err = errors.Join(err, f.inner.Close())
+	}
+	v.files = nil
+	v.cancel()
+	if c, ok := v.fsys.(io.Closer); ok {
+		err = errors.Join(err, c.Close())
+	}
+	return err
+}
+
+// Files lists the open files of the volume by name.
+func (v *Volume) Files() []FileInfo {
+	v.mu.Lock()
+	var all []FileInfo
+	for f := range v.files {
+		all = append(all, f.describe())
+	}
+	v.mu.Unlock()
+	slices.SortFunc(all, func(a, b FileInfo) int { return cmp.Compare(a.Name, b.Name) })
+	return all
+}
