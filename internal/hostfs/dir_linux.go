@@ -167,7 +167,8 @@ func (s *statter) old(fd int, name *byte, flags int) error {
 		return err
 	}
 	s.stx = unix.Statx_t{
-		Mode: uint16(st.Mode), Uid: st.Uid, Ino: st.Ino, Size: uint64(st.Size),
+		Mode: uint16(st.Mode), Uid: st.Uid, Gid: st.Gid, Nlink: uint32(st.Nlink), Ino: st.Ino, Size: uint64(st.Size),
+		Ctime:     unix.StatxTimestamp{Sec: int64(st.Ctim.Sec), Nsec: uint32(st.Ctim.Nsec)},
 		Dev_major: unix.Major(uint64(st.Dev)), Dev_minor: unix.Minor(uint64(st.Dev)),
 		Atime: unix.StatxTimestamp{Sec: int64(st.Atim.Sec), Nsec: uint32(st.Atim.Nsec)},
 		Mtime: unix.StatxTimestamp{Sec: int64(st.Mtim.Sec), Nsec: uint32(st.Mtim.Nsec)},

@@ -1,7 +1,6 @@
 package hostfs
 
 import (
-	"io"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -30,22 +29,7 @@ const (
 )
 
 // ReadAt implements [File].
-func (f *file) ReadAt(p []byte, off int64) (int, error) {
-	done := 0
-	for done < len(p) {
-		n, err := unix.Pread(f.fd, p[done:], off+int64(done))
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err != nil:
-			return done, os.NewSyscallError("pread", err)
-		case n == 0:
-			return done, io.EOF
-		}
-		done += n
-	}
-	return done, nil
-}
+func (f *file) ReadAt(p []byte, off int64) (int, error) { return preadFull(f.fd, p, off) }
 
 // ReadAtCached implements [File].
 func (f *file) ReadAtCached(p []byte, off int64) (int, error) {

@@ -1,4 +1,5 @@
-// Package hostfs reads a directory of the host without ever leaving it.
+// Package hostfs reads and changes a directory of the host without ever
+// leaving it.
 //
 // A [Root] is an open directory. Every path is resolved beneath it, component
 // by component, and no symbolic link is followed: a link that a host program
@@ -11,6 +12,11 @@
 // allows that (O_NOATIME); a name that is not a regular file is never opened
 // for reading, so a pipe cannot block the caller; a directory is read with as
 // few system calls and allocations as the host permits.
+//
+// Changes ([Writable]) go through open directories, which the caller has
+// verified to be the ones it means, and name one entry of them. Nothing is
+// replaced that the caller did not ask to replace, and nothing is removed
+// recursively.
 //
 // What it does not do: it takes no snapshot. What it returns was true at the
 // moment of the call. A [File] stays the same inode for as long as it is open;
@@ -61,7 +67,8 @@ type File interface {
 	Stat() (Stat, error)
 	// OSFile returns the same open file for the use of the operating system's
 	// own copying. It belongs to the File: the caller must not close it, nor
-	// use it after Close.
+	// use it after Close. It is nil for a file of an FS that is no directory of
+	// the host.
 	OSFile() *os.File
 	io.Closer
 }

@@ -12,7 +12,7 @@ package lint
 // module. A name that ends in "/" stands for the packages below it.
 var layers = [...][]string{
 	0: {"diskerr", "internal/format/"},
-	1: {"block", "block/", "vfs", "vfs/", "internal/hostfs", "internal/journal"},
+	1: {"block", "block/", "vfs", "vfs/", "internal/hostfs", "internal/hostfs/", "internal/journal"},
 	2: {"vvfat", "fat", "qcow2", "volume", "nbd", "nbd/wire", "fusemount"},
 	3: {"stack", "stack/drivers", "writeback"},
 	4: {"internal/server", "internal/server/", "internal/shell"},
@@ -30,12 +30,13 @@ var within = []edge{
 	{"block/", "block"},
 	{"vfs/", "vfs"},
 	{"vfs/host", "internal/hostfs"},
+	{"internal/hostfs/", "internal/hostfs"},
 	{"internal/journal", "internal/hostfs"},
 }
 
 // suites are the packages that only tests import. They may be used by the
 // tests of any layer, and by no code.
-var suites = []string{"block/blocktest", "block/fault", "block/crash", "vfs/vfstest", "test/"}
+var suites = []string{"block/blocktest", "block/fault", "block/crash", "vfs/vfstest", "internal/hostfs/hosttest", "internal/hostfs/hosttwin", "test/"}
 
 // narrow lists packages that may use less than their layer allows: everything
 // of fatkit that they import must be named here.
