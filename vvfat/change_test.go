@@ -44,7 +44,7 @@ func (s *served) contents(name string) []byte { return bytes.Repeat([]byte(name)
 
 // at returns where a file lies on the disk.
 func (s *served) at(name string) int64 {
-	for id := rootID + 1; int(id) < s.l.tree.count; id++ {
+	for id := RootID + 1; int(id) < s.l.tree.count; id++ {
 		if s.l.tree.path(id) == name {
 			return s.l.volume + s.l.geo.ClusterOffset(s.l.firstCluster(id))
 		}

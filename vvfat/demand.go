@@ -34,14 +34,14 @@ var errTooManyEntries = fmt.Errorf("more entries than a FAT directory holds, whi
 func measure(n *names, labelSlots int, warn func(Warning)) (*demand, error) {
 	t := n.tree
 	d := &demand{bytes: t.bytes, dirBytes: make([]uint32, 0, t.Dirs())}
-	for id := rootID; int(id) < t.count; id++ {
+	for id := RootID; int(id) < t.count; id++ {
 		node := t.node(id)
 		if !node.isDir() {
 			d.add(node.size)
 			continue
 		}
 		slots := n.survey(id, warn)
-		if id == rootID {
+		if id == RootID {
 			slots += labelSlots
 		} else {
 			slots += dotSlots
@@ -51,7 +51,7 @@ func measure(n *names, labelSlots int, warn func(Warning)) (*demand, error) {
 		}
 		bytes := uint32(slots * fatfmt.DirEntryBytes)
 		d.dirBytes = append(d.dirBytes, bytes)
-		if id != rootID {
+		if id != RootID {
 			d.add(bytes)
 		}
 	}

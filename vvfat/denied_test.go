@@ -111,7 +111,7 @@ func TestOutOfDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	d = newDisk(t, tree, Options{}, DiskOptions{MaxOpenFiles: 4})
-	for id := rootID + 1; int(id) < tree.count; id++ {
+	for id := RootID + 1; int(id) < tree.count; id++ {
 		p := make([]byte, 1)
 		if _, err := d.ReadAt(p, d.l.volume+d.l.geo.ClusterOffset(d.l.firstCluster(id))); err != nil || p[0] != tree.name(id)[0] {
 			t.Errorf("%s: %q, %v", tree.path(id), p, err)

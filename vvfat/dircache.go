@@ -16,26 +16,26 @@ type dirCache struct {
 	l *Layout
 
 	mu     sync.Mutex
-	byNode map[nodeID]*renderedDir
+	byNode map[NodeID]*renderedDir
 	recent list.List // of *renderedDir, the one used last in front
 	bytes  int64     // of all data in the cache
 }
 
 // renderedDir is a directory that is rendered, or about to be.
 type renderedDir struct {
-	id    nodeID
+	id    NodeID
 	place *list.Element
 	once  sync.Once
 	ready bool // the cache's mu guards it
 	data  []byte
 }
 
-func (c *dirCache) init(l *Layout) { c.l, c.byNode = l, make(map[nodeID]*renderedDir) }
+func (c *dirCache) init(l *Layout) { c.l, c.byNode = l, make(map[NodeID]*renderedDir) }
 
 // read sets p to bytes of a directory from off on; behind its last entry there
 // are zeroes. With cached set it returns block.ErrWouldBlock for a directory
 // that is not rendered.
-func (c *dirCache) read(p []byte, id nodeID, off int64, cached bool) error {
+func (c *dirCache) read(p []byte, id NodeID, off int64, cached bool) error {
 	c.mu.Lock()
 	r := c.byNode[id]
 	switch {

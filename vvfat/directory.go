@@ -17,29 +17,41 @@ type dirWriter struct {
 	l     *Layout
 	out   []byte
 	units []uint16 // of the name at hand
+	slots []Slot   // of the children, if they are asked for
 }
 
 // renderDir returns the bytes of a directory up to its last entry. Zeroes, which
 // end a directory, follow it on the disk.
-func (l *Layout) renderDir(id nodeID) []byte {
+func (l *Layout) renderDir(id NodeID) []byte { return l.writeDir(id, false).out }
+
+// writeDir renders a directory, and notes the slots of its children if that is
+// asked for.
+func (l *Layout) writeDir(id NodeID, slots bool) *dirWriter {
 	first, end := l.tree.children(id)
-	w := dirWriter{l: l, out: make([]byte, 0, fatfmt.DirEntryBytes*2*(int(end-first)+dotSlots))}
+	w := &dirWriter{l: l, out: make([]byte, 0, fatfmt.DirEntryBytes*2*(int(end-first)+dotSlots))}
+	if slots {
+		w.slots = make([]Slot, 0, end-first)
+	}
 	namer := fatfmt.NewShortNamer(l.names.cp, int(end-first))
 	for child := first; child < end; child++ {
 		namer.ReserveLong(l.names.of(child))
 	}
-	label := id == rootID && l.id.Label != fatfmt.NoLabel
-	if id != rootID {
+	label := id == RootID && l.id.Label != fatfmt.NoLabel
+	if id != RootID {
 		w.dots(id)
 	} else if label && l.fronts == 0 {
 		w.label()
 	}
 	for p := position(first); p < position(end); p++ {
-		child := nodeID(p)
-		if id == rootID {
+		child := NodeID(p)
+		if id == RootID {
 			child = l.nodeAt(p)
 		}
+		from := len(w.out)
 		w.entry(child, namer)
+		if slots {
+			w.slots = append(w.slots, Slot{child, from / fatfmt.DirEntryBytes, (len(w.out) - from) / fatfmt.DirEntryBytes})
+		}
 		if label && l.fronts > 0 && int(p) == l.fronts {
 			w.label()
 		}
@@ -47,12 +59,12 @@ func (l *Layout) renderDir(id nodeID) []byte {
 	if got, room := int64(len(w.out)), l.dirRoom(id); got > room {
 		panic(fmt.Sprintf("vvfat: directory %q takes %d bytes, but was given %d", l.tree.path(id), got, room))
 	}
-	return w.out
+	return w
 }
 
 // dirRoom returns the size of the place of a directory in bytes.
-func (l *Layout) dirRoom(id nodeID) int64 {
-	if id == rootID && l.geo.Type != fatfmt.FAT32 {
+func (l *Layout) dirRoom(id NodeID) int64 {
+	if id == RootID && l.geo.Type != fatfmt.FAT32 {
 		return l.geo.RootBytes()
 	}
 	first, end := l.extent(l.positionOf(id))
@@ -68,14 +80,14 @@ func (w *dirWriter) put(e *fatfmt.DirEntry) {
 
 // dots appends "." and "..". The latter has cluster 0 when it is the root, also
 // on FAT32 (FAT 1.03, "FAT Directory Structure").
-func (w *dirWriter) dots(id nodeID) {
+func (w *dirWriter) dots(id NodeID) {
 	e := w.times(w.l.tree.node(id))
 	e.Attr = fatfmt.AttrDirectory
 	e.Name, e.Cluster = fatfmt.DotName, w.l.firstCluster(id)
 	w.put(&e)
 	parent := w.l.tree.node(id).parent
 	e.Name, e.Cluster = fatfmt.DotDotName, 0
-	if parent != rootID {
+	if parent != RootID {
 		e.Cluster = w.l.firstCluster(parent)
 	}
 	w.put(&e)
@@ -83,14 +95,14 @@ func (w *dirWriter) dots(id nodeID) {
 
 // label appends the entry that holds the volume label.
 func (w *dirWriter) label() {
-	root := w.l.tree.node(rootID)
+	root := w.l.tree.node(RootID)
 	e := fatfmt.DirEntry{Name: w.l.id.Label, Attr: fatfmt.AttrLabel}
 	e.WriteDate, e.WriteTime, _ = fatfmt.EncodeTime(w.l.clock(root.mtime), w.l.o.Location)
 	w.put(&e)
 }
 
 // entry appends one child with its long name, if it needs one.
-func (w *dirWriter) entry(id nodeID, namer *fatfmt.ShortNamer) {
+func (w *dirWriter) entry(id NodeID, namer *fatfmt.ShortNamer) {
 	name := w.l.names.of(id)
 	short := namer.Assign(name)
 	if short.NeedLong {
@@ -110,7 +122,7 @@ func (w *dirWriter) entry(id nodeID, namer *fatfmt.ShortNamer) {
 
 // attributes derives the attributes of a node: read-only if its owner may not
 // write it, hidden from a leading dot if that is asked for.
-func (l *Layout) attributes(id nodeID) fatfmt.Attr {
+func (l *Layout) attributes(id NodeID) fatfmt.Attr {
 	n := l.tree.node(id)
 	a := fatfmt.AttrArchive
 	if n.isDir() {

@@ -20,6 +20,9 @@ type DiskOptions struct {
 	// afterwards, so no reply carries bytes that a host program writes in that
 	// very moment.
 	Consistent bool
+	// Locate, which may be nil, finds files that are moved while the disk is
+	// in use. Files that are open stay open.
+	Locate Locator
 	// Event is told of the first failure of each file. It must not block.
 	Event func(Event)
 }
@@ -67,7 +70,7 @@ func NewDisk(l *Layout, o DiskOptions) *Disk {
 		o.MaxOpenFiles = defaultOpenFiles
 	}
 	d := &Disk{l: l, o: o}
-	d.files.init(l.tree, o.MaxOpenFiles, o.Event)
+	d.files.init(l.tree, &d.o)
 	d.dirs.init(l)
 	return d
 }
@@ -210,7 +213,7 @@ func renderFAT(l *Layout, p []byte, off int64) {
 // enough: it compares with the scan, so whatever changed before or during the
 // read shows, and a look beforehand, two fifths of the cost of a small read,
 // would find nothing more.
-func (d *Disk) readFile(p []byte, id nodeID, off int64, cached bool) error {
+func (d *Disk) readFile(p []byte, id NodeID, off int64, cached bool) error {
 	f, err := d.files.acquire(id, cached)
 	if err != nil {
 		return err

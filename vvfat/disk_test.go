@@ -52,7 +52,7 @@ func TestUnpleasant(t *testing.T) {
 			d := newDisk(t, tree, o, DiskOptions{})
 			verify(t, d, dir)
 			fsck(t, d)
-			for id := rootID + 1; int(id) < tree.count; id++ {
+			for id := RootID + 1; int(id) < tree.count; id++ {
 				if shown := d.l.names.of(id); (shown != tree.hostName(id)) != mapped[tree.path(id)] {
 					t.Errorf("%q is shown as %q, and a warning says so: %v", tree.path(id), shown, mapped[tree.path(id)])
 				}

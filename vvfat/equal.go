@@ -23,7 +23,7 @@ func (t *Tree) equal(o *Tree) bool {
 	if t.count != o.count || !maps.Equal(t.links, o.links) {
 		return false
 	}
-	for id := rootID; int(id) < t.count; id++ {
+	for id := RootID; int(id) < t.count; id++ {
 		a, b := *t.node(id), *o.node(id)
 		a.atime, b.atime = 0, 0
 		a.nameOff, b.nameOff = 0, 0

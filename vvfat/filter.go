@@ -14,11 +14,12 @@ import (
 
 // Reasons why a scan cannot go on.
 var (
-	errNotDir        = errors.New("not a directory")
-	errTooDeep       = fmt.Errorf("more than %d directories within each other; --exclude leaves some out", maxDepth)
-	errTooManyLinked = fmt.Errorf("symbolic links lead to more than %d files; --exclude leaves some out", maxLinked)
-	errTooManyNodes  = fmt.Errorf("more than %d files", maxNodes)
-	errNameTooLong   = fmt.Errorf("name is longer than %d bytes", maxNameBytes)
+	errNotDir         = errors.New("not a directory")
+	errTooDeep        = fmt.Errorf("more than %d directories within each other; --exclude leaves some out", maxDepth)
+	errTooManyLinked  = fmt.Errorf("symbolic links lead to more than %d files; --exclude leaves some out", maxLinked)
+	errTooManyDevices = fmt.Errorf("more than %d file systems are mounted in it; --exclude leaves some out", maxDevices)
+	errTooManyNodes   = fmt.Errorf("more than %d files", maxNodes)
+	errNameTooLong    = fmt.Errorf("name is longer than %d bytes", maxNameBytes)
 )
 
 // scanError names the file that stops a scan by its place on the host.
@@ -68,7 +69,7 @@ func (f *filter) read(j *job) {
 // so what remains of it is an empty directory.
 func (f *filter) unlisted(j *job, err error) {
 	switch {
-	case j.id == rootID:
+	case j.id == RootID:
 		j.err = err
 	case gone(err):
 		j.warns = []Warning{{WarnVanished, j.show, "shown empty: removed or replaced during the scan"}}
@@ -82,6 +83,9 @@ func (f *filter) unlisted(j *job, err error) {
 // entry decides about one entry, and fills in e for a link that is followed.
 func (f *filter) entry(j *job, i int32, e *hostfs.Entry) (keep bool, err error) {
 	name := j.list.NameOf(e)
+	if j.id == RootID && string(name) == AsideName && e.Mode.IsDir() {
+		return false, nil
+	}
 	if f.exclude.match(j.show, name, e.Mode.IsDir()) {
 		return false, nil
 	}

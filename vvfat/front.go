@@ -20,8 +20,8 @@ var systemFiles = []string{
 // front moves entries of the root to its beginning: those that were asked for,
 // and then the system files of DOS.
 func (l *Layout) front() error {
-	first, end := l.tree.children(rootID)
-	find := func(name string) (nodeID, bool) {
+	first, end := l.tree.children(RootID)
+	find := func(name string) (NodeID, bool) {
 		for id := first; id < end; id++ {
 			if fatfmt.EqualNames(l.names.of(id), name) {
 				return id, true
@@ -29,8 +29,8 @@ func (l *Layout) front() error {
 		}
 		return 0, false
 	}
-	var fronts []nodeID
-	take := func(id nodeID) {
+	var fronts []NodeID
+	take := func(id NodeID) {
 		if !slices.Contains(fronts, id) {
 			fronts = append(fronts, id)
 		}

@@ -107,7 +107,7 @@ func checkFakeDisk(t *testing.T, d *Disk) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for id := rootID + 1; int(id) < d.l.tree.count; id++ {
+	for id := RootID + 1; int(id) < d.l.tree.count; id++ {
 		if got.Entries[diskPath(d.l, id)] == nil {
 			t.Errorf("%q is not on the disk as %q", d.l.tree.path(id), diskPath(d.l, id))
 		}

@@ -18,6 +18,7 @@ type Layout struct {
 	tree  *Tree
 	names *names
 	o     Options
+	given Options // as NewLayout got them
 	id    Identity
 	geo   fatfmt.Geometry // = id.Geometry
 
@@ -27,7 +28,7 @@ type Layout struct {
 	starts []uint32
 	// order holds the nodes at positions 1, 2, …, and inverse their positions,
 	// if some entries of the root come first; else both are nil.
-	order   []nodeID
+	order   []NodeID
 	inverse []uint32
 	// fronts is the number of entries before the label in the root.
 	fronts int
@@ -54,6 +55,7 @@ type piece struct {
 // *RootError (both match diskerr.ErrNoSpace) for a tree that does not fit, and
 // *fs.PathError for a directory with too many entries.
 func NewLayout(t *Tree, o Options) (*Layout, error) {
+	given := o
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
@@ -61,7 +63,7 @@ func NewLayout(t *Tree, o Options) (*Layout, error) {
 	if err != nil {
 		return nil, &OptionError{Option: "--codepage", Reason: err.Error()}
 	}
-	l := &Layout{tree: t, o: o, names: &names{tree: t, cp: cp, distinct: map[nodeID]string{}}}
+	l := &Layout{tree: t, o: o, given: given, names: &names{tree: t, cp: cp, distinct: map[NodeID]string{}}}
 	if err := l.identify(); err != nil {
 		return nil, err
 	}
@@ -84,20 +86,20 @@ func NewLayout(t *Tree, o Options) (*Layout, error) {
 		return nil, err
 	}
 	l.names.hashes = nil
-	l.o.Warn = nil
+	l.o.Warn, l.given.Warn = nil, nil
 	return l, nil
 }
 
 // nodeAt returns the node at a position.
-func (l *Layout) nodeAt(p position) nodeID {
+func (l *Layout) nodeAt(p position) NodeID {
 	if p > 0 && int(p) <= len(l.order) {
 		return l.order[p-1]
 	}
-	return nodeID(p)
+	return NodeID(p)
 }
 
 // positionOf returns the position of a node.
-func (l *Layout) positionOf(id nodeID) position {
+func (l *Layout) positionOf(id NodeID) position {
 	if id > 0 && int(id) <= len(l.inverse) {
 		return position(l.inverse[id-1])
 	}
@@ -109,7 +111,7 @@ func (l *Layout) extent(p position) (first, end uint32) { return l.starts[p], l.
 
 // firstCluster returns what a directory entry has as the first cluster of a
 // node: 0 if it has none.
-func (l *Layout) firstCluster(id nodeID) uint32 {
+func (l *Layout) firstCluster(id NodeID) uint32 {
 	if first, end := l.extent(l.positionOf(id)); first < end {
 		return first
 	}
@@ -129,10 +131,10 @@ func (l *Layout) owner(c uint32) position {
 // assign gives every node its clusters. The demand is known to fit.
 func (l *Layout) assign(d *demand) {
 	t, cluster := l.tree, int64(l.geo.ClusterBytes())
-	dirBytes := make(map[nodeID]uint32) // of the root's directories, if these are out of order
+	dirBytes := make(map[NodeID]uint32) // of the root's directories, if these are out of order
 	next, dirs := uint32(2), 0
 	if l.order != nil {
-		first, end := t.children(rootID)
+		first, end := t.children(RootID)
 		k := 1
 		for id := first; id < end; id++ {
 			if t.node(id).isDir() {
@@ -155,7 +157,7 @@ func (l *Layout) assign(d *demand) {
 			dirs++
 		}
 		switch {
-		case id != rootID:
+		case id != RootID:
 		case l.geo.Type != fatfmt.FAT32:
 			continue // the root has a place of its own
 		default:

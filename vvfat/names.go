@@ -16,7 +16,7 @@ import (
 type names struct {
 	tree     *Tree
 	cp       *fatfmt.CodePage
-	distinct map[nodeID]string
+	distinct map[NodeID]string
 
 	hashes []uint64 // scratch of survey
 }
@@ -24,13 +24,13 @@ type names struct {
 // hostName returns the name of a node on the host. It shares the memory of the
 // tree, which never changes, since scanning names is a large part of making a
 // layout.
-func (t *Tree) hostName(id nodeID) string {
+func (t *Tree) hostName(id NodeID) string {
 	b := t.name(id)
 	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
 // of returns the name of a node on the disk.
-func (n *names) of(id nodeID) string {
+func (n *names) of(id NodeID) string {
 	if s, ok := n.distinct[id]; ok {
 		return s
 	}
@@ -41,7 +41,7 @@ func (n *names) of(id nodeID) string {
 // slots returns how many slots of its directory the node takes. That depends
 // on its own name alone: the short names that other entries get avoid all long
 // names of the directory, so a name that is a short name itself keeps it.
-func (n *names) slots(id nodeID) int {
+func (n *names) slots(id NodeID) int {
 	name := n.of(id)
 	if s, ok := fatfmt.ShortOf(name, n.cp); ok && !s.NeedLong {
 		return 1
@@ -51,7 +51,7 @@ func (n *names) slots(id nodeID) int {
 
 // survey finds the entries of a directory that need a distinct name, gives
 // them one, and returns the number of slots that all entries take.
-func (n *names) survey(dir nodeID, warn func(Warning)) int {
+func (n *names) survey(dir NodeID, warn func(Warning)) int {
 	first, end := n.tree.children(dir)
 	n.hashes = n.hashes[:0]
 	slots, tooLong := 0, false
@@ -84,9 +84,9 @@ func (n *names) survey(dir nodeID, warn func(Warning)) int {
 // distinguish gives a distinct name to every node whose name is too long, or
 // is that of an earlier sibling but for case. All other names come first, so a
 // distinct name never takes the place of a real one.
-func (n *names) distinguish(first, end nodeID) {
+func (n *names) distinguish(first, end NodeID) {
 	taken := make(map[string]bool, end-first)
-	var late []nodeID
+	var late []NodeID
 	for id := first; id < end; id++ {
 		name, _ := fatfmt.MapName(n.tree.hostName(id))
 		key := fatfmt.FoldKey(name)
@@ -110,7 +110,7 @@ func (n *names) distinguish(first, end nodeID) {
 }
 
 // report tells of every entry that the disk shows under another name.
-func (n *names) report(first, end nodeID, warn func(Warning)) {
+func (n *names) report(first, end NodeID, warn func(Warning)) {
 	for id := first; id < end; id++ {
 		if s := n.of(id); s != n.tree.hostName(id) {
 			warn(Warning{Kind: WarnName, Path: n.tree.path(id), Text: fmt.Sprintf("shown as %q", s)})

@@ -15,14 +15,15 @@ import (
 
 // openFiles keeps the files that were read last open.
 type openFiles struct {
-	tree  *Tree
-	max   int
-	event func(Event)
+	tree   *Tree
+	max    int
+	event  func(Event)
+	locate Locator // or nil
 
 	mu     sync.Mutex
-	byNode map[nodeID]*openFile
+	byNode map[NodeID]*openFile
 	recent list.List // of *openFile, the one used last in front
-	failed map[nodeID]struct{}
+	failed map[NodeID]struct{}
 	closed bool
 }
 
@@ -30,7 +31,7 @@ type openFiles struct {
 // evicted meanwhile is closed at its last release.
 type openFile struct {
 	owner   *openFiles
-	id      nodeID
+	id      NodeID
 	content content
 	place   *list.Element // in owner.recent; nil when it was evicted
 	pins    int           // owner.mu guards pins and place
@@ -39,16 +40,16 @@ type openFile struct {
 
 var _ block.Releaser = (*openFile)(nil)
 
-func (c *openFiles) init(t *Tree, max int, event func(Event)) {
-	c.tree, c.max, c.event = t, max, event
-	c.byNode = make(map[nodeID]*openFile)
-	c.failed = make(map[nodeID]struct{})
+func (c *openFiles) init(t *Tree, o *DiskOptions) {
+	c.tree, c.max, c.event, c.locate = t, o.MaxOpenFiles, o.Event, o.Locate
+	c.byNode = make(map[NodeID]*openFile)
+	c.failed = make(map[NodeID]struct{})
 }
 
 // acquire returns the open file of a node and pins it. A file that it opens is
 // as it was scanned; one that was open may have changed since. With cached set
 // it returns block.ErrWouldBlock for a file that is not open.
-func (c *openFiles) acquire(id nodeID, cached bool) (*openFile, error) {
+func (c *openFiles) acquire(id NodeID, cached bool) (*openFile, error) {
 	c.mu.Lock()
 	if f := c.byNode[id]; f != nil {
 		f.pins++
@@ -60,31 +61,32 @@ func (c *openFiles) acquire(id nodeID, cached bool) (*openFile, error) {
 	if cached {
 		return nil, block.ErrWouldBlock
 	}
-	x, st, err := c.open(id)
+	x, err := c.openAnywhere(id)
 	if err != nil {
 		return nil, c.fail(id, err)
-	}
-	if !c.tree.node(id).same(&st) {
-		x.Close()
-		return nil, c.fail(id, diskerr.ErrChanged)
 	}
 	return c.insert(id, x), nil
 }
 
-// open opens the file of a node. When the process has no descriptor left, files
-// that nobody uses make room.
-func (c *openFiles) open(id nodeID) (content, hostfs.Stat, error) {
+// openScanned opens the file of a node where it was scanned.
+func (c *openFiles) openScanned(id NodeID) (content, hostfs.Stat, error) {
 	path := c.tree.hostPath(id)
-	x, st, err := c.tree.source.open(path)
+	return c.withRoom(func() (content, hostfs.Stat, error) { return c.tree.source.open(path) })
+}
+
+// withRoom opens a file. When the process has no descriptor left, files that
+// nobody uses make room.
+func (c *openFiles) withRoom(open func() (content, hostfs.Stat, error)) (content, hostfs.Stat, error) {
+	x, st, err := open()
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 		c.shrink(c.max / 2)
-		x, st, err = c.tree.source.open(path)
+		x, st, err = open()
 	}
 	return x, st, err
 }
 
 // insert adds a file that was just opened, unless someone else was faster.
-func (c *openFiles) insert(id nodeID, x content) *openFile {
+func (c *openFiles) insert(id NodeID, x content) *openFile {
 	c.mu.Lock()
 	if f := c.byNode[id]; f != nil {
 		f.pins++
@@ -147,10 +149,10 @@ func (c *openFiles) closeAll() {
 	c.shrink(0)
 }
 
-// check fails unless the open file is still as it was scanned.
+// check fails unless the open file is still what the disk shows.
 func (c *openFiles) check(f *openFile) error {
 	st, err := f.content.Stat()
-	if err == nil && c.tree.node(f.id).same(&st) {
+	if err == nil && c.as(f.id, &st) {
 		return nil
 	}
 	if err == nil {
@@ -162,7 +164,7 @@ func (c *openFiles) check(f *openFile) error {
 // fail returns the error for a file that cannot be read, and reports it if it
 // is the first of this file. A file that is gone, or is no file any more, has
 // changed.
-func (c *openFiles) fail(id nodeID, err error) error {
+func (c *openFiles) fail(id NodeID, err error) error {
 	if gone(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = diskerr.ErrChanged
 	}

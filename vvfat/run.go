@@ -14,7 +14,7 @@ const (
 // run is a piece of the disk whose bytes all come from one place.
 type run struct {
 	kind runKind
-	id   nodeID // of a directory or a file
+	id   NodeID // of a directory or a file
 	n    int64  // bytes, more than 0
 	off  int64  // where they begin within the FAT, the directory or the file
 	data []byte // of a piece
@@ -62,7 +62,7 @@ func (l *Layout) volumeRun(off int64) run {
 	}
 	data := g.DataOffset()
 	if off < data {
-		return run{kind: runDir, id: rootID, off: off - g.FATOffset(g.FATs), n: data - off}
+		return run{kind: runDir, id: RootID, off: off - g.FATOffset(g.FATs), n: data - off}
 	}
 	cluster := int64(g.ClusterBytes())
 	if used := data + int64(l.used()-2)*cluster; off >= used {

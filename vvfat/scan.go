@@ -45,12 +45,12 @@ type scanner struct {
 	tree   *Tree
 	linked int    // nodes reached through links so far
 	room   int    // how many of them there may be
-	todo   nodeID // the first node that may be a directory nobody has read
+	todo   NodeID // the first node that may be a directory nobody has read
 }
 
 // job is a directory to be read, and what was found.
 type job struct {
-	id   nodeID
+	id   NodeID
 	path string // where the source has it
 	show string // where the disk has it
 	done chan struct{}
@@ -73,7 +73,7 @@ func newScanner(src source, o ScanOptions) (*scanner, error) {
 	}
 	return &scanner{
 		filter: filter{src: src, exclude: exclude, o: o},
-		tree:   &Tree{source: src, links: map[nodeID]string{}},
+		tree:   &Tree{source: src, links: map[NodeID]string{}},
 		room:   maxLinked,
 	}, nil
 }
@@ -95,7 +95,9 @@ func (s *scanner) scan(ctx context.Context) (*Tree, error) {
 	if !st.Mode.IsDir() {
 		return nil, &fs.PathError{Op: "scan", Path: s.src.name(), Err: errNotDir}
 	}
-	s.tree.add(newNode(&st))
+	root := newNode(&st)
+	root.dev, _ = s.tree.device(st.Dev)
+	s.tree.add(root)
 	workers := s.o.Workers
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0) + 1
@@ -174,7 +176,7 @@ func (s *scanner) take(j *job) error {
 		return j.err
 	}
 	dir := s.tree.node(j.id)
-	dir.first = nodeID(s.tree.count)
+	dir.first = NodeID(s.tree.count)
 	if len(j.order) > 0 && s.tree.depth(j.id) >= maxDepth {
 		return scanError(s.src, j.show, errTooDeep)
 	}
@@ -191,7 +193,7 @@ func (s *scanner) take(j *job) error {
 				continue
 			}
 		}
-		id, err := s.addNode(n, j.list.NameOf(e))
+		id, err := s.addNode(n, e.Dev, j.list.NameOf(e))
 		if err != nil {
 			return scanError(s.src, joinPath(j.show, j.list.NameOf(e)), err)
 		}
@@ -203,9 +205,13 @@ func (s *scanner) take(j *job) error {
 	return nil
 }
 
-// addNode appends one node within the limits of a tree.
-func (s *scanner) addNode(n node, name []byte) (nodeID, error) {
+// addNode appends one node of a file system within the limits of a tree.
+func (s *scanner) addNode(n node, dev uint64, name []byte) (NodeID, error) {
 	t := s.tree
+	var ok bool
+	if n.dev, ok = t.device(dev); !ok {
+		return 0, errTooManyDevices
+	}
 	if n.flags&flagAlias != 0 {
 		if s.linked++; s.linked > s.room {
 			return 0, errTooManyLinked
@@ -231,12 +237,12 @@ func (s *scanner) addNode(n node, name []byte) (nodeID, error) {
 
 // loops reports whether target is dir or a directory above it, as the disk
 // shows them.
-func (s *scanner) loops(dir nodeID, target string) bool {
+func (s *scanner) loops(dir NodeID, target string) bool {
 	for ; ; dir = s.tree.node(dir).parent {
 		if s.tree.hostPath(dir) == target {
 			return true
 		}
-		if dir == rootID {
+		if dir == RootID {
 			return false
 		}
 	}

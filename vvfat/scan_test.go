@@ -59,7 +59,7 @@ func mustScan(t testing.TB, dir string, o ScanOptions) (*Tree, []Warning) {
 // paths lists all nodes but the root, directories with a slash.
 func paths(t *Tree) []string {
 	var out []string
-	for id := rootID + 1; int(id) < t.count; id++ {
+	for id := RootID + 1; int(id) < t.count; id++ {
 		p := t.path(id)
 		if t.node(id).isDir() {
 			p += "/"
@@ -151,7 +151,7 @@ func TestScanLinks(t *testing.T) {
 			t.Errorf("no warning %s in %q", w, got)
 		}
 	}
-	for id := rootID; int(id) < tree.count; id++ {
+	for id := RootID; int(id) < tree.count; id++ {
 		if tree.path(id) == "alias/sub/copy" && tree.hostPath(id) != "real/file" {
 			t.Errorf("alias/sub/copy is %s on the host", tree.hostPath(id))
 		}

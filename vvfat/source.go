@@ -53,6 +53,13 @@ func ScanDir(ctx context.Context, dir string, o ScanOptions) (*Tree, error) {
 	return scanAndOwn(ctx, hostSource{root}, o)
 }
 
+// ScanHost reads a tree of the host that is open already. It stays the
+// caller's: closing the tree does not close it, and it must stay open until
+// then.
+func ScanHost(ctx context.Context, tree hostfs.FS, o ScanOptions) (*Tree, error) {
+	return scan(ctx, borrowed{hostSource{tree}}, o)
+}
+
 // ScanFS reads any file system of io/fs, such as one embedded in a program or
 // in a zip archive. The tree reads contents from fsys for as long as it lives.
 //
@@ -90,5 +97,10 @@ func (s hostSource) list(path string, l *hostfs.Listing) error { return s.fs.Rea
 func (s hostSource) stat(path string) (hostfs.Stat, error)     { return s.fs.Stat(path) }
 func (s hostSource) resolve(path string) (string, error)       { return s.fs.Resolve(path) }
 func (s hostSource) Close() error                              { return s.fs.Close() }
+
+// borrowed is a host tree that belongs to somebody else.
+type borrowed struct{ hostSource }
+
+func (borrowed) Close() error { return nil }
 
 func (s hostSource) open(path string) (content, hostfs.Stat, error) { return s.fs.Open(path) }

@@ -119,7 +119,7 @@ func TestFSChanges(t *testing.T) {
 	fsys["a"] = &fstest.MapFile{Data: []byte("longer")}
 	delete(fsys, "b")
 	for _, name := range []string{"a", "b"} {
-		id := rootID + 1
+		id := RootID + 1
 		if name == "b" {
 			id++
 		}

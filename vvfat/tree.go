@@ -2,6 +2,7 @@ package vvfat
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/fatkit/fatkit/internal/hostfs"
 )
@@ -17,17 +18,25 @@ const (
 	maxDepth = 2048
 	// maxNameBytes is the length of one name. Linux has 255.
 	maxNameBytes = 1<<16 - 1
+	// maxDevices is the number of file systems mounted within each other.
+	maxDevices = 1 << 16
 	// maxFileBytes is the largest file of FAT (specification 1.03, section 6.2:
 	// DIR_FileSize is 32 bits).
 	maxFileBytes = 1<<32 - 1
 )
 
-// nodeID is the place of a node in its tree. The root is 0; the children of a
-// directory have neighbouring numbers; nodes are numbered breadth first.
-type nodeID uint32
+// NodeID is the place of a file or directory in its tree. The root is 0; the
+// children of a directory have neighbouring numbers; nodes are numbered breadth
+// first.
+type NodeID uint32
 
-// rootID is the root of every tree.
-const rootID nodeID = 0
+// RootID is the root of every tree.
+const RootID NodeID = 0
+
+// AsideName is the directory at the root of a tree into which write-back moves
+// what it displaces, where that cannot lie elsewhere. Scans pass over it
+// without a warning.
+const AsideName = ".fatkit-kept"
 
 // node is one file or directory. It holds no pointer, so that the collector
 // never looks at it.
@@ -38,11 +47,12 @@ type node struct {
 	btime int64
 
 	nameOff uint32 // where the name is in the arena
-	parent  nodeID
+	parent  NodeID
 	size    uint32 // bytes of a file; number of children of a directory
-	first   nodeID // first child of a directory
+	first   NodeID // first child of a directory
 	nameLen uint16
 	flags   nodeFlags
+	dev     uint16 // index of Tree.devs
 }
 
 // nodeFlags are the yes-or-no facts of a node; the low nine bits are the
@@ -65,7 +75,8 @@ type Tree struct {
 	chunks [][]node
 	count  int
 	arena  arena
-	links  map[nodeID]string // targets of the nodes that are flagLink
+	devs   []uint64          // file systems as the host numbers them, the root's first
+	links  map[NodeID]string // targets of the nodes that are flagLink
 	files  int
 	bytes  int64
 }
@@ -75,13 +86,13 @@ type Tree struct {
 const chunkBits = 12
 
 // node returns the node id. It is valid for as long as the tree.
-func (t *Tree) node(id nodeID) *node {
+func (t *Tree) node(id NodeID) *node {
 	return &t.chunks[id>>chunkBits][id&(1<<chunkBits-1)]
 }
 
 // add appends a node and returns its place.
-func (t *Tree) add(n node) nodeID {
-	id := nodeID(t.count)
+func (t *Tree) add(n node) NodeID {
+	id := NodeID(t.count)
 	if id&(1<<chunkBits-1) == 0 {
 		t.chunks = append(t.chunks, make([]node, 0, 1<<chunkBits))
 	}
@@ -91,35 +102,49 @@ func (t *Tree) add(n node) nodeID {
 	return id
 }
 
+// device returns the index of a file system, which it adds if it is new. It
+// returns false if there are too many.
+func (t *Tree) device(dev uint64) (uint16, bool) {
+	// Neighbours are nearly always on the same one.
+	if i := len(t.devs) - 1; i >= 0 && t.devs[i] == dev {
+		return uint16(i), true
+	}
+	i := slices.Index(t.devs, dev)
+	if i < 0 && len(t.devs) < maxDevices {
+		i, t.devs = len(t.devs), append(t.devs, dev)
+	}
+	return uint16(max(i, 0)), i >= 0
+}
+
 // children returns the range of the children of a directory.
-func (t *Tree) children(id nodeID) (first, end nodeID) {
+func (t *Tree) children(id NodeID) (first, end NodeID) {
 	n := t.node(id)
-	return n.first, n.first + nodeID(n.size)
+	return n.first, n.first + NodeID(n.size)
 }
 
 // name returns the host's name of a node; the root has none.
-func (t *Tree) name(id nodeID) []byte {
+func (t *Tree) name(id NodeID) []byte {
 	n := t.node(id)
 	return t.arena.get(n.nameOff, int(n.nameLen))
 }
 
 // path returns the place of a node in the disk; links are directories and
 // files like any other.
-func (t *Tree) path(id nodeID) string { return t.climb(id, 0) }
+func (t *Tree) path(id NodeID) string { return t.climb(id, 0) }
 
 // hostPath returns where the source has the node: as path, but beneath a
 // followed link it is the link's target.
-func (t *Tree) hostPath(id nodeID) string { return t.climb(id, flagLink) }
+func (t *Tree) hostPath(id NodeID) string { return t.climb(id, flagLink) }
 
 // climb joins the names from id up to the root, or up to the first node with
 // one of the flags stop, whose target begins the path.
-func (t *Tree) climb(id nodeID, stop nodeFlags) string {
+func (t *Tree) climb(id NodeID, stop nodeFlags) string {
 	size, top := 0, id
-	for ; top != rootID && t.node(top).flags&stop == 0; top = t.node(top).parent {
+	for ; top != RootID && t.node(top).flags&stop == 0; top = t.node(top).parent {
 		size += 1 + int(t.node(top).nameLen)
 	}
 	base := ""
-	if top != rootID {
+	if top != RootID {
 		if base = t.links[top]; base == "." {
 			base = ""
 		}
@@ -144,9 +169,9 @@ func (t *Tree) climb(id nodeID, stop nodeFlags) string {
 }
 
 // depth returns the number of directories above id.
-func (t *Tree) depth(id nodeID) int {
+func (t *Tree) depth(id NodeID) int {
 	d := 0
-	for ; id != rootID; id = t.node(id).parent {
+	for ; id != RootID; id = t.node(id).parent {
 		d++
 	}
 	return d

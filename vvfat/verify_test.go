@@ -68,7 +68,7 @@ func verify(t testing.TB, d *Disk, dir string) {
 	if len(got.Entries) != l.tree.count-1 {
 		t.Errorf("the disk has %d entries, the tree %d", len(got.Entries), l.tree.count-1)
 	}
-	for id := rootID + 1; int(id) < l.tree.count; id++ {
+	for id := RootID + 1; int(id) < l.tree.count; id++ {
 		e := got.Entries[diskPath(l, id)]
 		if e == nil {
 			t.Errorf("%q is not on the disk as %q", l.tree.path(id), diskPath(l, id))
@@ -79,15 +79,15 @@ func verify(t testing.TB, d *Disk, dir string) {
 }
 
 // diskPath returns the path of a node in the names of the disk.
-func diskPath(l *Layout, id nodeID) string {
+func diskPath(l *Layout, id NodeID) string {
 	var parts []string
-	for ; id != rootID; id = l.tree.node(id).parent {
+	for ; id != RootID; id = l.tree.node(id).parent {
 		parts = append([]string{l.names.of(id)}, parts...)
 	}
 	return strings.Join(parts, "/")
 }
 
-func verifyEntry(t testing.TB, l *Layout, id nodeID, e *fatread.Entry, host string) {
+func verifyEntry(t testing.TB, l *Layout, id NodeID, e *fatread.Entry, host string) {
 	t.Helper()
 	info, err := os.Lstat(host)
 	if err != nil {

@@ -16,8 +16,15 @@
 //   - Every file is contiguous, so the FAT is computed from the extents and
 //     never held; memory is proportional to the number of files, not clusters.
 //   - Nothing of the tree is left out without a [Warning] or an error.
+//   - A tree and a layout can be saved and made again ([Tree.Encode],
+//     [Layout.EncodeHead]); the disk is then the same, byte for byte, as long as
+//     [RendererVersion] is.
 //   - A host file that changed since the scan fails its reads with
 //     diskerr.ErrChanged; the disk never shows half of a change.
+//
+// Who accepts writes in front of a disk, and moves the files behind it, finds
+// out what is where from [Layout.Node], [Layout.OwnerOf] and
+// [Layout.Directory], and tells the disk where its files are by a [Locator].
 //
 // What it does not do: it takes no snapshot of file contents, it notices no
 // new files (scan again: that is a new generation), and it accepts no writes.
