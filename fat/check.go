@@ -115,13 +115,13 @@ type checker struct {
 	marks marks
 	res   *CheckResult
 
-	unused    uint32    // where the search for a free cluster goes on
-	full      bool      // it found none
-	effort    int64     // what was spent on looking for entries that moved
-	found     *checkDir // FOUND.000, once it is needed
-	saved     int       // orphans saved in it
-	noFound   bool      // it could not be made
-	taken     map[string]bool
+	unused    uint32     // where the search for a free cluster goes on
+	full      bool       // it found none
+	effort    int64      // what was spent on looking for entries that moved
+	found     *checkDir  // FOUND.000, once it is needed
+	saved     int        // orphans saved in it
+	noFound   bool       // it could not be made
+	taken     takenNames // of the directory that is being checked
 	fsInfo    *fatfmt.FSInfo
 	newFSInfo bool // there was no sector for it
 	newBackup bool // likewise, or it is known to be old

@@ -3,6 +3,7 @@ package fat
 import (
 	"fmt"
 	"path"
+	"slices"
 
 	"github.com/fatkit/fatkit/diskerr"
 	"github.com/fatkit/fatkit/internal/format/fatfmt"
@@ -66,8 +67,11 @@ type item struct {
 func (c *checker) rootItem() item { return item{path: "", first: c.geo.RootCluster, root: true} }
 
 // load reads a directory whose chain is known to be sound.
-func (c *checker) load(it item) (*checkDir, error) {
-	d := &checkDir{path: it.path, parent: it.parent, root: it.root}
+func (c *checker) load(it item) (*checkDir, error) { return c.loadInto(nil, it) }
+
+// loadInto is load, with the slots in the memory of buf as far as that goes.
+func (c *checker) loadInto(buf []byte, it item) (*checkDir, error) {
+	d := &checkDir{path: it.path, parent: it.parent, root: it.root, raw: buf[:0]}
 	if it.first == 0 {
 		d.raw = make([]byte, min(c.geo.RootBytes(), maxDirBytes))
 		if err := c.disk.read(d.raw, c.geo.RootOffset()); err != nil {
@@ -81,7 +85,7 @@ func (c *checker) load(it item) (*checkDir, error) {
 		cb := c.geo.ClusterBytes()
 		err := ch.runs(c.t, 0, ch.known, func(r run) error {
 			at := len(d.raw)
-			d.raw = append(d.raw, make([]byte, int(r.n)*cb)...)
+			d.raw = slices.Grow(d.raw, int(r.n)*cb)[:at+int(r.n)*cb]
 			for i := range r.n {
 				d.clusters = append(d.clusters, r.first+i)
 			}
@@ -116,19 +120,22 @@ func (c *checker) save(d *checkDir) error {
 }
 
 // walk visits the directory at it and all below it. visit may change d, and
-// what it leaves there is where the walk goes on.
+// what it leaves there is where the walk goes on. The slots of d are valid until
+// visit returns.
 func (c *checker) walk(it item, visit func(d *checkDir) error) error {
 	stack := []item{it}
+	var buf []byte
 	for len(stack) > 0 {
 		if err := c.ctx.Err(); err != nil {
 			return err
 		}
 		it := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
-		d, err := c.load(it)
+		d, err := c.loadInto(buf, it)
 		if err != nil {
 			return err
 		}
+		buf = d.raw
 		if err := visit(d); err != nil {
 			return err
 		}
@@ -136,17 +143,30 @@ func (c *checker) walk(it item, visit func(d *checkDir) error) error {
 			return err
 		}
 		from := len(stack)
-		scanSlots(d.raw, c.cp, func(at position, name string, e *fatfmt.DirEntry) bool {
-			if e.IsDir() {
-				stack = append(stack, item{path: path.Join(it.path, name), first: e.FirstCluster(c.geo.Type), parent: d.first()})
-			}
-			return true
-		})
+		stack = c.subDirs(stack, d)
 		for i, j := from, len(stack)-1; i < j; i, j = i+1, j-1 {
 			stack[i], stack[j] = stack[j], stack[i] // so that they are visited in order
 		}
 	}
 	return nil
+}
+
+// subDirs appends the sub-directories of d to stack.
+func (c *checker) subDirs(stack []item, d *checkDir) []item {
+	for i := range d.slots() {
+		slot := d.slot(i)
+		kind := fatfmt.KindOf(slot)
+		if kind == fatfmt.SlotEnd {
+			break
+		}
+		if kind != fatfmt.SlotEntry || fatfmt.Attr(slot[11])&fatfmt.AttrDirectory == 0 {
+			continue
+		}
+		if e := fatfmt.DecodeDirEntry(slot); e.IsDir() && !e.IsDot() {
+			stack = append(stack, item{path: path.Join(d.path, c.nameOf(d, i)), first: e.FirstCluster(c.geo.Type), parent: d.first()})
+		}
+	}
+	return stack
 }
 
 // checkTree checks all directories and claims their clusters, before files can

@@ -59,6 +59,9 @@ func (c *checker) fixLongNames(d *checkDir) {
 
 // fixUnits replaces what is illegal in the long name of the entry in slot i.
 func (c *checker) fixUnits(d *checkDir, i int, units []uint16) {
+	if ordinaryUnits(units) {
+		return
+	}
 	name, ok := fatfmt.DecodeUTF16(units)
 	if ok && fatfmt.ValidateName(name) == nil {
 		return
@@ -90,6 +93,14 @@ func (c *checker) setLong(d *checkDir, i int, name string) {
 	}
 }
 
+// notInShort tells the printable characters that no short name may hold.
+var notInShort = func() (is [256]bool) {
+	for _, c := range []byte("\"*+,./:;<=>?[\\]|") {
+		is[c] = true
+	}
+	return is
+}()
+
 // badShortName says what is wrong with a short name, "" if nothing. FAT 1.03,
 // "FAT Directory Structure", DIR_Name.
 func badShortName(name [11]byte) string {
@@ -100,7 +111,7 @@ func badShortName(name [11]byte) string {
 			return "it begins with a space"
 		case b < 0x20 || b == 0x7F:
 			return fmt.Sprintf("it holds the control character %#02x", b)
-		case strings.IndexByte("\"*+,./:;<=>?[\\]|", b) >= 0:
+		case notInShort[b]:
 			return fmt.Sprintf("it holds %q", b)
 		case b != ' ' && i != 0 && i != 8 && name[i-1] == ' ':
 			return "there is a space within it"
@@ -112,7 +123,7 @@ func badShortName(name [11]byte) string {
 // fixNames gives entries with illegal names and with names that are there twice
 // new ones. Long and short names share one name space.
 func (c *checker) fixNames(d *checkDir) {
-	c.taken = map[string]bool{}
+	c.taken.reset()
 	for i := range d.slots() {
 		kind := fatfmt.KindOf(d.slot(i))
 		if kind == fatfmt.SlotEnd {
@@ -152,17 +163,17 @@ func (c *checker) fixFlag(d *checkDir, i int, e *fatfmt.DirEntry) {
 // fixShort gives the entry in slot i a new short name if it needs one.
 func (c *checker) fixShort(d *checkDir, i int, e *fatfmt.DirEntry) {
 	why, code := badShortName(e.Name), "short-name"
-	old := fatfmt.ShortNameString(e.Name, 0, c.cp)
-	if why == "" && c.taken[shortKey(e.Name)] {
+	if why == "" && c.taken.short[e.Name] {
 		why, code = "another entry has it too", "duplicate-name"
 	}
-	if why == "" && c.longSlots(d, i) == 0 && c.taken[longKey(c.nameOf(d, i))] {
+	if why == "" && c.longSlots(d, i) == 0 && c.taken.hasLong(c.nameOf(d, i)) {
 		why, code = "another entry has it as its long name", "duplicate-name"
 	}
 	if why == "" {
-		c.taken[shortKey(e.Name)] = true
+		c.taken.short[e.Name] = true
 		return
 	}
+	old := fatfmt.ShortNameString(e.Name, 0, c.cp)
 	units := c.units(d, i)
 	name := c.freshShort(e.Name)
 	c.report(diskerr.Error, code, path.Join(d.path, c.nameOf(d, i)), c.offset(d, i),
@@ -178,7 +189,7 @@ func (c *checker) fixShort(d *checkDir, i int, e *fatfmt.DirEntry) {
 			d.change(k)
 		}
 	}
-	c.taken[shortKey(name)] = true
+	c.taken.short[name] = true
 }
 
 // units returns the long name of the entry in slot i.
@@ -191,24 +202,20 @@ func (c *checker) units(d *checkDir, i int) []uint16 {
 	return append([]uint16(nil), units...)
 }
 
-// shortKey and longKey are the keys of names in taken.
-func shortKey(name [11]byte) string { return "s" + string(name[:]) }
-func longKey(name string) string    { return "l" + fatfmt.FoldKey(name) }
-
 // freshShort makes a legal short name from one, which nobody has.
 func (c *checker) freshShort(name [11]byte) [11]byte {
 	for i, b := range name {
-		if b < 0x20 || b == 0x7F || strings.IndexByte("\"*+,./:;<=>?[\\]|", b) >= 0 {
+		if b < 0x20 || b == 0x7F || notInShort[b] {
 			name[i] = '_'
 		}
 	}
-	if !c.taken[shortKey(name)] && badShortName(name) == "" {
+	if !c.taken.short[name] && badShortName(name) == "" {
 		return name
 	}
 	for n := 0; ; n++ {
 		copy(name[:], fmt.Sprintf("FSCK%04d", n%10_000))
 		copy(name[8:], fmt.Sprintf("%03d", n/10_000))
-		if !c.taken[shortKey(name)] {
+		if !c.taken.short[name] {
 			return name
 		}
 	}
@@ -219,12 +226,9 @@ func (c *checker) freshShort(name [11]byte) [11]byte {
 func (c *checker) fixTwin(d *checkDir, i int) {
 	name := c.nameOf(d, i)
 	n := c.longSlots(d, i)
-	if n == 0 {
-		c.taken[longKey(name)] = true
-		return
-	}
-	if !c.taken[longKey(name)] {
-		c.taken[longKey(name)] = true
+	key := fatfmt.FoldKey(name)
+	if n == 0 || !c.taken.long[key] {
+		c.taken.long[key] = true
 		return
 	}
 	fixed := ""
@@ -236,7 +240,7 @@ func (c *checker) fixTwin(d *checkDir, i int) {
 		}
 		u := append([]uint16(nil), units...)
 		copy(u[len(u)-len(tail):], tail)
-		if s, ok := fatfmt.DecodeUTF16(u); ok && !c.taken[longKey(s)] {
+		if s, ok := fatfmt.DecodeUTF16(u); ok && !c.taken.hasLong(s) {
 			fixed = s
 			break
 		}
@@ -252,7 +256,7 @@ func (c *checker) fixTwin(d *checkDir, i int) {
 	} else {
 		c.setLong(d, i, fixed)
 	}
-	c.taken[longKey(fixed)] = true
+	c.taken.addLong(fixed)
 }
 
 // fixLabel makes the label of the root directory a legal one, the only one, and
