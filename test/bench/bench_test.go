@@ -8,14 +8,14 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	beMemory()
+	beInner()
 	os.Exit(m.Run())
 }
 
 // TestRowsRun runs every row in its short form: it shows that they work, and
 // asserts no speed.
 func TestRowsRun(t *testing.T) {
-	tools.Need(t, "nbdkit", "nbdcopy", "nbdinfo", "fio", "qemu-nbd", "qemu-img", "mkfs.fat", "mcopy", "cp")
+	tools.Need(t, "nbdkit", "nbdcopy", "nbdinfo", "fio", "qemu-nbd", "qemu-img", "mkfs.fat", "mcopy", "cp", "fsck.fat")
 	b, err := newBench(t.TempDir(), t.TempDir(), 1, true)
 	if err != nil {
 		t.Fatal(err)

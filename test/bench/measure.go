@@ -26,7 +26,7 @@ func command(name string, args ...string) (time.Duration, string, error) {
 		path = name
 	}
 	cmd := exec.Command(path, args...)
-	cmd.Env = append(os.Environ(), "TZ=UTC", "MTOOLS_SKIP_CHECK=1", "MTOOLSRC=/dev/null")
+	cmd.Env = environment()
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	start := time.Now()
@@ -36,6 +36,49 @@ func command(name string, args ...string) (time.Duration, string, error) {
 		return 0, "", fmt.Errorf("%s: %w\n%s", cmd, err, errOut.String())
 	}
 	return took, out.String(), nil
+}
+
+// watched runs a program that lasts a while, and returns how many milliseconds
+// it took, with its CPU time and its peak of resident memory, which may have
+// risen in its last millisecond unseen.
+func watched(args ...string) (sample, error) {
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Env = environment()
+	var errOut bytes.Buffer
+	cmd.Stderr = &errOut
+	start := time.Now()
+	if err := cmd.Start(); err != nil {
+		return sample{}, err
+	}
+	var took time.Duration
+	ended := make(chan error, 1)
+	go func() {
+		err := cmd.Wait()
+		took = time.Since(start)
+		ended <- err
+	}()
+	peak := 0.0
+	for {
+		select {
+		case err := <-ended:
+			if err != nil {
+				return sample{}, fmt.Errorf("%s: %w\n%s", cmd, err, errOut.String())
+			}
+			cpu := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+			return sample{milliseconds(took), map[string]float64{"MiB peak": peak, "ms CPU": milliseconds(cpu)}}, nil
+		case <-time.After(time.Millisecond):
+			if _, p, err := residentMiB(cmd.Process.Pid); err == nil { // it may have ended
+				peak = max(peak, p)
+			}
+		}
+	}
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// environment is that of the programs: no settings of the user's.
+func environment() []string {
+	return append(os.Environ(), "TZ=UTC", "MTOOLS_SKIP_CHECK=1", "MTOOLSRC=/dev/null")
 }
 
 // tree returns the folder of a tree, made when it is first asked for. In the
@@ -56,18 +99,26 @@ func (b *bench) tree(name string) (string, error) {
 		t = trees.Grid(int(200/scale), 100, 4<<10)
 	case "T3":
 		t = trees.Grid(int(2000/scale), 100, 1<<10)
+	case "few files":
+		t = trees.Grid(3, 10, 100<<10)
 	case "T4":
 		t = trees.Flat(10, 400<<20/scale)
 	default:
 		return "", fmt.Errorf("no tree %q", name)
 	}
+	err := b.write(name, t)
+	return b.trees[name], err
+}
+
+// write makes the folder of a tree.
+func (b *bench) write(name string, t trees.Tree) error {
 	dir := filepath.Join(b.dir, name)
 	if _, err := t.Write(dir); err != nil {
-		return "", err
+		return err
 	}
 	b.trees[name] = dir
 	_, b.bytes[name] = t.Files()
-	return dir, nil
+	return nil
 }
 
 // image returns a raw image of a tree, as fatkit builds it, for servers of

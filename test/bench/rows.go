@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/fatkit/fatkit/test/product"
@@ -29,7 +30,7 @@ func allRows() []row {
 		readyRow(),
 		buildT2(), buildT4(),
 	}
-	return append(rows, diskRows()...)
+	return slices.Concat(rows, fatRows(), diskRows())
 }
 
 // copyRow reads a whole disk with nbdcopy.
@@ -96,7 +97,7 @@ func readyRow() row {
 			return withServer(b, srv.start, "T3", func(s *product.Server) (sample, error) {
 				took := time.Since(start)
 				now, peak, err := residentMiB(s.PID)
-				return sample{float64(took.Microseconds()) / 1000, map[string]float64{"MiB resident": now, "MiB peak": peak}}, err
+				return sample{milliseconds(took), map[string]float64{"MiB resident": now, "MiB peak": peak}}, err
 			})
 		}})
 	}
@@ -140,7 +141,7 @@ func timedOut(b *bench, tree string, f func(dir, out string) (time.Duration, err
 	if err == nil {
 		err = os.RemoveAll(out)
 	}
-	return sample{value: float64(took.Microseconds()) / 1000}, err
+	return sample{value: milliseconds(took)}, err
 }
 
 func buildOnce(b *bench, tree string) (sample, error) {
