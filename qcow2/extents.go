@@ -99,12 +99,9 @@ func appendMapExtent(dst []MapExtent, keep int, r run) []MapExtent {
 	case compressed:
 		e.State = Compressed
 	}
-	if k := len(dst) - 1; k >= keep && dst[k].State == e.State {
-		last := &dst[k]
-		if last.FileOff < 0 && e.FileOff < 0 || last.FileOff >= 0 && last.FileOff+last.Len == e.FileOff {
-			last.Len += e.Len
-			return dst
-		}
+	if k := len(dst) - 1; k >= keep && dst[k].continues(e) {
+		dst[k].Len += e.Len
+		return dst
 	}
 	return append(dst, e)
 }

@@ -29,7 +29,11 @@ func Stat(dev block.Device) (*Info, error) {
 	if err != nil {
 		return nil, err
 	}
-	file := newContainer(dev)
+	return describe(newContainer(dev), hdr)
+}
+
+// describe is Stat for a header that was read.
+func describe(file *container, hdr *qcow2fmt.Header) (*Info, error) {
 	snapshots, _, err := readSnapshots(file, hdr)
 	if err != nil {
 		return nil, err
@@ -39,7 +43,7 @@ func Stat(dev block.Device) (*Info, error) {
 		return nil, err
 	}
 	info := &Info{
-		Version: int(hdr.Version), Size: int64(hdr.Size), FileBytes: dev.Size(),
+		Version: int(hdr.Version), Size: int64(hdr.Size), FileBytes: file.size(),
 		ClusterBytes: hdr.Geometry().ClusterBytes(), RefcountBits: 1 << hdr.RefcountOrder,
 		ExtendedL2: hdr.Geometry().ExtendedL2, Compression: hdr.Compression,
 		LazyRefcounts: hdr.Compatible&qcow2fmt.CompatLazyRefcounts != 0,

@@ -1,11 +1,9 @@
 package qcow2
 
 import (
-	"context"
 	"fmt"
 	"io/fs"
 
-	"github.com/fatkit/fatkit/block"
 	"github.com/fatkit/fatkit/diskerr"
 	"github.com/fatkit/fatkit/internal/format/qcow2fmt"
 )
@@ -95,56 +93,6 @@ func (img *Image) writeDurably(p []byte, off int64) error {
 		return err
 	}
 	return img.file.sync()
-}
-
-// CopyOwn writes what the image itself holds, without its backing file, to the
-// same places of dst: that is how an image is committed to its backing file,
-// once dst is large enough. It does not flush dst.
-func CopyOwn(ctx context.Context, dst block.Device, img *Image, progress func(done, total int64)) error {
-	const window = 1 << 30
-	buf := getScratch(1 << 20)
-	defer buf.Release()
-	var list []MapExtent
-	for off := int64(0); off < img.Size(); {
-		n := min(window, img.Size()-off)
-		var err error
-		if list, err = img.AppendMap(list[:0], off, n); err != nil {
-			return err
-		}
-		for _, e := range list {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if err := copyExtent(dst, img, e, buf.data); err != nil {
-				return err
-			}
-			if progress != nil {
-				progress(e.Off+e.Len, img.Size())
-			}
-		}
-		off += n
-	}
-	return nil
-}
-
-func copyExtent(dst block.Device, img *Image, e MapExtent, buf []byte) error {
-	switch e.State {
-	case Absent:
-		return nil
-	case Zeroes:
-		return block.WriteZeroes(dst, e.Off, e.Len, 0)
-	}
-	for e.Len > 0 {
-		p := buf[:min(e.Len, int64(len(buf)))]
-		if err := block.ReadFull(img, p, e.Off); err != nil {
-			return err
-		}
-		if _, err := dst.WriteAt(p, e.Off); err != nil {
-			return err
-		}
-		e.Off, e.Len = e.Off+int64(len(p)), e.Len-int64(len(p))
-	}
-	return nil
 }
 
 // Empty frees everything that the image holds of the disk, so that it shows its

@@ -67,7 +67,7 @@ func TestCommit(t *testing.T) {
 	must(t, img.WriteZeroes(500<<10, 300<<10, 0))
 	must(t, img.WriteCompressed(bytes.Repeat([]byte{4}, 32<<10), 1<<20))
 	want := bytesOf(t, img)
-	must(t, CopyOwn(t.Context(), base, img, nil))
+	must(t, Commit(t.Context(), base, img, 1, nil))
 	must(t, img.Empty())
 	sameContents(t, img, want)
 	if !bytes.Equal(bytesOf(t, base), want) {
