@@ -74,7 +74,10 @@ func (c *container) trim() error {
 	if c.resizer == nil || c.dev.Size() <= c.used {
 		return nil
 	}
-	return c.resizer.Resize(c.used)
+	if err := c.resizer.Resize(c.used); !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	return nil // a block device
 }
 
 // readData reads data of the guest. What lies past the end of the file reads

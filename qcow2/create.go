@@ -2,6 +2,7 @@ package qcow2
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/bits"
@@ -19,6 +20,7 @@ type CreateOptions struct {
 	RefcountBits  int   // a power of two, 1 to 64; 0 means 16
 	ExtendedL2    bool  // subclusters; clusters are 16 KiB at least
 	Compression   qcow2fmt.Compression
+	LazyRefcounts bool   // lets QEMU put off counting; this package never does
 	BackingName   string // stored as it is; nothing is opened
 	BackingFormat string // such as "raw" or "qcow2"
 	ExtraL1       int64  // entries of the L1 table beyond those that the size needs
@@ -84,11 +86,14 @@ func (o CreateOptions) header(sizeBytes int64) (*qcow2fmt.Header, error) {
 		h.SetExtension(qcow2fmt.ExtBackingFormat, []byte(o.BackingFormat))
 	}
 	if o.Version == 2 {
-		if o.ExtendedL2 || o.Compression != qcow2fmt.CompressionDeflate {
-			return nil, fmt.Errorf("qcow2: subclusters and zstd need version 3: %w", fs.ErrInvalid)
+		if o.ExtendedL2 || o.LazyRefcounts || o.Compression != qcow2fmt.CompressionDeflate {
+			return nil, fmt.Errorf("qcow2: subclusters, lazy refcounts and zstd need version 3: %w", fs.ErrInvalid)
 		}
 		h.HeaderBytes = qcow2fmt.HeaderBytesV2
 		return h, nil
+	}
+	if o.LazyRefcounts {
+		h.Compatible |= qcow2fmt.CompatLazyRefcounts
 	}
 	if o.ExtendedL2 {
 		h.Incompatible |= qcow2fmt.IncompatExtendedL2
@@ -131,9 +136,13 @@ func plotLayout(hdr *qcow2fmt.Header, extraL1 int64) (layout, error) {
 func (l *layout) write(dev block.Device, header []byte) error {
 	c := newContainer(dev)
 	if c.resizer != nil {
-		if err := c.resizer.Resize(0); err != nil {
+		if err := c.resizer.Resize(0); errors.Is(err, errors.ErrUnsupported) {
+			c.resizer = nil // a block device
+		} else if err != nil {
 			return err
 		}
+	}
+	if c.resizer != nil {
 		if err := c.resizer.Resize(l.used << l.geo.ClusterBits); err != nil {
 			return err
 		}

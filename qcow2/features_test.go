@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -69,9 +70,6 @@ func TestBitmaps(t *testing.T) {
 	img := openFile(t, path, Options{})
 	_, err = img.WriteAt([]byte("changed"), 5<<20)
 	must(t, err)
-	if err := img.Resize(9 << 20); !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("resize with bitmaps: %v", err)
-	}
 	must(t, img.Close())
 	if r := agreeWithQEMU(t, path); !r.Clean() {
 		t.Fatalf("%s", brief(r))
@@ -160,7 +158,7 @@ func TestRefused(t *testing.T) {
 func TestCreateRefuses(t *testing.T) {
 	for _, o := range []CreateOptions{
 		{ClusterBytes: 256}, {ClusterBytes: 4 << 20}, {ClusterBytes: 3000}, {RefcountBits: 3}, {RefcountBits: 128},
-		{Version: 1}, {Version: 4}, {Version: 2, ExtendedL2: true}, {Version: 2, RefcountBits: 8},
+		{Version: 1}, {Version: 4}, {Version: 2, ExtendedL2: true}, {Version: 2, RefcountBits: 8}, {Version: 2, LazyRefcounts: true},
 		{Version: 2, Compression: qcow2fmt.CompressionZstd}, {ClusterBytes: 8 << 10, ExtendedL2: true},
 		{BackingName: strings.Repeat("x", 1024)}, {ClusterBytes: 512, BackingName: strings.Repeat("x", 500)},
 		{ExtraL1: 1 << 30},
@@ -222,7 +220,7 @@ func TestPreallocate(t *testing.T) {
 			_, err := img.WriteAt(want[1<<20:2<<20], 1<<20)
 			must(t, err)
 			must(t, img.WriteZeroes(3<<20, 100<<10, 0))
-			must(t, img.Preallocate(t.Context(), kind))
+			must(t, img.Preallocate(t.Context(), 0, size, kind))
 			sameContents(t, img, want)
 			own, err := img.AppendMap(nil, 0, size)
 			must(t, err)
@@ -238,6 +236,58 @@ func TestPreallocate(t *testing.T) {
 	}
 	if _, err := ParsePreallocation("some"); err == nil {
 		t.Error("an unknown kind was parsed")
+	}
+}
+
+// TestPreallocatePart gives places to what a disk gained, over a backing file
+// as well, where nothing of that shows.
+func TestPreallocatePart(t *testing.T) {
+	for _, backed := range []bool{false, true} {
+		o := CreateOptions{}
+		if backed {
+			o.BackingName, o.BackingFormat = "base.raw", "raw"
+		}
+		path := newFile(t, 1<<20, o)
+		must(t, os.WriteFile(filepath.Join(filepath.Dir(path), "base.raw"), bytes.Repeat([]byte{9}, 2<<20), 0o600))
+		img := openFile(t, path, Options{})
+		want := bytesOf(t, img)
+		must(t, img.Resize(4<<20))
+		must(t, img.Preallocate(t.Context(), 1<<20, 3<<20, PreallocateFalloc))
+		if err := img.Preallocate(t.Context(), 0, 1<<20, PreallocateFalloc); backed != errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("backed %t: %v", backed, err)
+		}
+		sameContents(t, img, append(want, make([]byte, 3<<20)...))
+		must(t, img.Close())
+		if r := agreeWithQEMU(t, path); !r.Clean() || r.AllocatedClusters < 48 {
+			t.Errorf("backed %t: %s", backed, brief(r))
+		}
+	}
+}
+
+// fixedSize is a device that cannot be made larger or smaller, as a block device
+// is one.
+type fixedSize struct{ *mem.Device }
+
+func (fixedSize) Resize(int64) error { return errors.ErrUnsupported }
+
+// TestFixedSize puts images where something else was.
+func TestFixedSize(t *testing.T) {
+	for _, v := range variants {
+		store := mem.FromBytes(bytes.Repeat([]byte{0xdb}, 24<<20))
+		must(t, Create(fixedSize{store}, 5<<20, v.o))
+		img, err := Open(fixedSize{store}, Options{})
+		must(t, err)
+		want := mixedDisk(5 << 20)
+		must(t, Fill(t.Context(), img, want, FillOptions{TargetIsZero: true}))
+		sameContents(t, img, bytesOf(t, want))
+		must(t, img.Flush())
+		must(t, img.finish())
+		path := filepath.Join(t.TempDir(), "disk.qcow2")
+		must(t, os.WriteFile(path, bytesOf(t, store), 0o600))
+		judgeContents(t, path, bytesOf(t, want))
+		if err := Create(fixedSize{mem.New(1 << 10)}, 5<<20, v.o); !errors.Is(err, diskerr.ErrNoSpace) {
+			t.Errorf("%s: on a device that is too small: %v", v.name, err)
+		}
 	}
 }
 

@@ -37,26 +37,23 @@ func (p Preallocation) String() string { return preallocationNames[p] }
 // at the context.
 const preallocateStep = 64 << 20
 
-// Preallocate gives every cluster of the disk that has none a place in the
-// file. The disk reads as before. An image with a backing file is
+// Preallocate gives every cluster of [off, off+n) that has none a place in the
+// file. The disk reads as before. Where a backing file shows that is
 // errors.ErrUnsupported, since places would hide it.
-func (img *Image) Preallocate(ctx context.Context, kind Preallocation) error {
-	if err := img.enterWrite(0, 0); err != nil || kind == PreallocateOff {
+func (img *Image) Preallocate(ctx context.Context, off, n int64, kind Preallocation) error {
+	if err := img.enterWrite(off, n); err != nil || kind == PreallocateOff {
 		return img.leaveEmpty(err)
 	}
 	defer img.gate.Leave()
-	if img.backed {
-		return &diskerr.FeatureError{Format: formatName, Names: []string{"preallocation over a backing file"}}
-	}
-	for off := int64(0); off < img.Size(); {
+	for n > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n := min(preallocateStep, img.Size()-off)
-		if err := img.preallocate(off, n, kind); err != nil {
+		m := min(preallocateStep, n)
+		if err := img.preallocate(off, m, kind); err != nil {
 			return err
 		}
-		off += n
+		off, n = off+m, n-m
 	}
 	return img.flush()
 }
@@ -74,6 +71,9 @@ func (img *Image) preallocate(off, n int64, kind Preallocation) error {
 		r, err := img.maps.find(off, n)
 		if err != nil {
 			return err
+		}
+		if r.state == unallocated && img.backed && (img.backing == nil || r.off < img.backing.Size()) {
+			return &diskerr.FeatureError{Format: formatName, Names: []string{"preallocation over a backing file"}}
 		}
 		m := r.n
 		if r.state == unallocated || r.state == zeroed {

@@ -2,6 +2,7 @@ package qcow2
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io/fs"
 
@@ -10,8 +11,9 @@ import (
 )
 
 // Resize changes the size of the virtual disk to a multiple of 512 bytes. What
-// growth adds reads as zeroes, whatever the backing file has there. No other
-// call may be under way on bytes that shrinking cuts off.
+// growth adds reads as zeroes, whatever the backing file has there, and is not
+// marked in bitmaps. After a power cut within the call bitmaps can be marked as
+// in use, which makes them useless; nothing else is lost. No other call may be under way on bytes that shrinking cuts off.
 func (img *Image) Resize(sizeBytes int64) error {
 	if err := img.enterWrite(0, 0); err != nil {
 		return err
@@ -20,36 +22,48 @@ func (img *Image) Resize(sizeBytes int64) error {
 	if sizeBytes < 0 || sizeBytes%qcow2fmt.SectorBytes != 0 {
 		return fmt.Errorf("qcow2: size %d is no multiple of 512: %w", sizeBytes, fs.ErrInvalid)
 	}
-	if err := img.checkResize(sizeBytes); err != nil {
+	held, err := img.startResize(sizeBytes)
+	if err != nil {
 		return err
 	}
 	old := img.Size()
-	var err error
 	switch {
 	case sizeBytes > old:
 		err = img.grow(old, sizeBytes)
 	case sizeBytes < old:
 		err = img.shrink(sizeBytes, old)
 	}
+	if err != nil && img.Size() == old {
+		return errors.Join(err, img.releaseBitmaps(held))
+	}
+	if err == nil {
+		err = img.fitBitmaps(held, old, sizeBytes)
+	}
 	return err
 }
 
-// checkResize refuses what other parts of the image depend on.
-func (img *Image) checkResize(sizeBytes int64) error {
+// startResize refuses what other parts of the image depend on, and returns the
+// bitmaps that have to follow.
+func (img *Image) startResize(sizeBytes int64) ([]bitmap, error) {
 	img.plan.Lock()
 	defer img.plan.Unlock()
 	if err := img.prepare(); err != nil {
-		return err
+		return nil, err
 	}
-	var names []string
-	if img.hdr.Autoclear&qcow2fmt.AutoclearBitmaps != 0 {
-		names = append(names, "resizing an image with bitmaps")
+	if err := img.checkResize(sizeBytes); err != nil {
+		return nil, err
 	}
+	held, err := img.holdBitmaps()
+	if err == nil && len(held) > 0 && sizeBytes == 0 {
+		err = errors.Join(errNoBits, img.releaseBitmaps(held))
+	}
+	return held, err
+}
+
+// checkResize is the part of startResize that changes nothing.
+func (img *Image) checkResize(sizeBytes int64) error {
 	if img.hdr.Snapshots > 0 && img.hdr.Version < 3 {
-		names = append(names, "resizing an image of version 2 with snapshots")
-	}
-	if names != nil {
-		return &diskerr.FeatureError{Format: formatName, Names: names}
+		return &diskerr.FeatureError{Format: formatName, Names: []string{"resizing an image of version 2 with snapshots"}}
 	}
 	if max := img.geo.L2Covers() * (qcow2fmt.MaxL1Bytes / 8); sizeBytes > max {
 		return &diskerr.NoSpaceError{What: "L1 table", Needed: sizeBytes, Available: max, Hint: "use larger clusters"}

@@ -73,7 +73,7 @@ func (c *creation) writeQcow2(ctx context.Context, temp string, sizeBytes int64,
 		err = fill(img)
 	}
 	if err == nil {
-		err = img.Preallocate(ctx, c.prealloc)
+		err = img.Preallocate(ctx, 0, img.Size(), c.prealloc)
 	}
 	return errors.Join(err, img.Close())
 }
