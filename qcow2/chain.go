@@ -11,6 +11,13 @@ import (
 // belongs to the image and may be read; that of a qcow2 image is an *Image.
 func (img *Image) Backing() block.Device { return img.backing }
 
+// BackingName returns the name of the backing file and its format, as the image
+// records them; both can be empty.
+func (img *Image) BackingName() (name, format string) {
+	h := img.header()
+	return h.BackingName, h.BackingFormat()
+}
+
 // Info returns what the image says about itself.
 func (img *Image) Info() (*Info, error) {
 	if err := img.gate.Enter(); err != nil {

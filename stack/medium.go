@@ -46,7 +46,10 @@ type DiskOptions struct {
 	Writable bool
 	Share    bool    // take no lock; see OpenMedium
 	Backing  Backing // which backing files are opened
-	Snapshot string  // the internal snapshot of a qcow2 image with this ID or name, for reading
+	// NoBacking leaves the backing file alone: what is not in the image itself
+	// reads as zeroes.
+	NoBacking bool
+	Snapshot  string // the internal snapshot of a qcow2 image with this ID or name, for reading
 }
 
 // OpenDisk opens the whole disk of an image and returns its format. The disk
@@ -78,7 +81,7 @@ func openDisk(name string, medium block.Device, o DiskOptions) (block.Device, st
 	case format == FormatRaw:
 		return medium, format, nil
 	}
-	options := qcow2.Options{ReadOnly: !o.Writable, Discard: true, Snapshot: o.Snapshot}
+	options := qcow2.Options{ReadOnly: !o.Writable, Discard: true, Snapshot: o.Snapshot, NoBacking: o.NoBacking}
 	if !IsURI(name) && !o.Backing.Deny {
 		opener, err := qcow2.NewFileOpener(name, o.Backing.Root)
 		if err != nil {

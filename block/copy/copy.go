@@ -82,7 +82,7 @@ func Copy(ctx context.Context, dst, src block.Device, o Options) error {
 		return fmt.Errorf("%d bytes do not fill whole blocks of %d bytes of the target", total, minBlock)
 	}
 	if o.SparseBytes > 0 {
-		o.SparseBytes = max(o.SparseBytes, int(minBlock))
+		o.SparseBytes = (o.SparseBytes + int(minBlock) - 1) / int(minBlock) * int(minBlock)
 	}
 	workers := o.Workers
 	if workers <= 0 {

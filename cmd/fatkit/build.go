@@ -14,8 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fatkit/fatkit/block"
-	blockcopy "github.com/fatkit/fatkit/block/copy"
-	"github.com/fatkit/fatkit/block/file"
 	"github.com/fatkit/fatkit/stack"
 )
 
@@ -27,6 +25,8 @@ complete and on stable storage, so OUT is either whole or untouched. Parts of th
 disk that are zero take no space where the file system can do that. With - for
 OUT the image goes to standard output.
 
+OUT is a qcow2 image if its suffix or -O says so, else the plain bytes of the disk.
+
 OUT may be a block device, such as a USB stick, with --force: its beginning is
 overwritten where it is. One that is mounted, or too small, is refused.
 
@@ -35,6 +35,7 @@ anywhere.`
 
 const buildExample = `  fatkit build photos photos.img
   fatkit build --esp --label BOOT photos boot.img
+  fatkit build --compress zstd photos photos.qcow2
   fatkit build --floppy 1440 photos - >floppy.img
   fatkit build --force fat:photos photos.img`
 
@@ -46,11 +47,12 @@ const maxTempBase = 200
 type buildFlags struct {
 	diskFlags
 	force bool
+	image convertFlags // of which only what is about the image counts
 	log   logFlags
 }
 
 func newBuild() *cobra.Command {
-	f := buildFlags{diskFlags: *newDiskFlags()}
+	f := buildFlags{diskFlags: *newDiskFlags(), image: convertFlags{sparseBytes: 4096}}
 	cmd := &cobra.Command{
 		Use:     "build [flags] DIR OUT",
 		Short:   "write the disk that serve would show into a file or onto a device",
@@ -63,6 +65,7 @@ func newBuild() *cobra.Command {
 	}
 	cmd.Flags().SortFlags = false
 	cmd.Flags().BoolVarP(&f.force, "force", "f", false, "replace OUT if it exists, or overwrite it if it is a block device")
+	f.image.registerTarget(cmd.Flags())
 	f.register(cmd.Flags())
 	f.log.register(cmd.Flags())
 	return cmd
@@ -75,6 +78,10 @@ func build(cmd *cobra.Command, f *buildFlags, from, to string) error {
 		return err
 	}
 	src, err := f.source(from)
+	if err != nil {
+		return err
+	}
+	w, err := f.writer(to)
 	if err != nil {
 		return err
 	}
@@ -99,15 +106,30 @@ func build(cmd *cobra.Command, f *buildFlags, from, to string) error {
 		return err
 	}
 	defer g.Close()
-	bar := newProgressBar(cmd.ErrOrStderr(), filepath.Base(to), f.log.quiet)
-	defer bar.finish()
+	w.bar = newProgressBar(cmd.ErrOrStderr(), targetName(to), f.log.quiet)
+	defer w.bar.finish()
 	if to == "-" {
-		return streamDevice(ctx, cmd.OutOrStdout(), g.Device, bar)
+		return streamDevice(ctx, cmd.OutOrStdout(), g.Device, w.bar)
 	}
-	if fi, err := os.Stat(to); err == nil && isBlockDevice(fi.Mode()) {
-		return overwriteDevice(ctx, to, g.Device, bar)
+	return w.put(ctx, to, g.Device)
+}
+
+// writer decides what image is made.
+func (f *buildFlags) writer(to string) (*imageWriter, error) {
+	f.image.force = f.force
+	w, err := f.image.writer(to, false)
+	switch {
+	case err != nil:
+		return nil, err
+	case to == "-" && w.format != stack.FormatRaw:
+		return nil, usageError("a %s image is not written from its beginning to its end: name a file", w.format)
+	case w.c.sizeBytes >= 0:
+		return nil, usageError("-o size: --size says how large the disk is")
+	case w.c.BackingName != "":
+		return nil, usageError("-o backing_file: the image holds the whole disk")
 	}
-	return writeImage(ctx, to, g.Device, f.force, bar)
+	w.sparseBytes = 0 // what is zeroes is known; large files need not pass through memory
+	return w, nil
 }
 
 // checkTarget refuses a target that cannot be replaced, before any work.
@@ -133,40 +155,11 @@ func checkTarget(path string, force bool) error {
 	return nil
 }
 
-// writeImage copies src into a new file beside path and puts it in place.
-func writeImage(ctx context.Context, path string, src block.Device, force bool, bar *progressBar) error {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real // replace what a link leads to, not the link
-	}
-	temp := tempName(path)
-	defer os.Remove(temp) // nothing is there any more if all went well
-	if err := fillImage(ctx, temp, src, bar); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	if err := putInPlace(temp, path, force); err != nil {
-		return err
-	}
-	return syncFolder(filepath.Dir(path))
-}
-
 // tempName returns a name beside path that nothing has.
 func tempName(path string) string {
 	base := filepath.Base(path)
 	base = base[:min(len(base), maxTempBase)]
 	return filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%08x.tmp", base, rand.Uint32()))
-}
-
-// fillImage makes the file temp with the contents of src on stable storage.
-func fillImage(ctx context.Context, temp string, src block.Device, bar *progressBar) error {
-	dst, err := file.Create(temp, src.Size(), file.Options{})
-	if err != nil {
-		return err
-	}
-	err = blockcopy.Copy(ctx, dst, src, blockcopy.Options{TargetIsZero: true, Progress: bar.update})
-	if err == nil {
-		err = dst.Flush()
-	}
-	return errors.Join(err, dst.Close())
 }
 
 // putInPlace renames temp to path. Without force it does not replace a file that

@@ -2,17 +2,17 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/fatkit/fatkit/block"
 	"github.com/fatkit/fatkit/block/mem"
 	"github.com/fatkit/fatkit/diskerr"
+	"github.com/fatkit/fatkit/stack"
 )
 
 // loopDevice returns a block device of size bytes that holds fill everywhere.
@@ -45,8 +45,8 @@ func TestOverwriteDevice(t *testing.T) {
 	if _, err := src.WriteAt([]byte("the disk"), 300<<10); err != nil {
 		t.Fatal(err)
 	}
-	bar := newProgressBar(io.Discard, "", true)
-	if err := overwriteDevice(context.Background(), dev, src, bar); err != nil {
+	w := imageWriter{format: stack.FormatRaw, c: &creation{sizeBytes: -1}, force: true}
+	if err := w.put(t.Context(), dev, src); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(dev)
@@ -58,7 +58,7 @@ func TestOverwriteDevice(t *testing.T) {
 	if !bytes.Equal(got, want) {
 		t.Error("the device does not hold the disk and what was behind it")
 	}
-	if err := overwriteDevice(context.Background(), dev, mem.New(size+behind+512), bar); !errors.Is(err, diskerr.ErrNoSpace) {
+	if err := w.put(t.Context(), dev, mem.New(size+behind+512)); !errors.Is(err, diskerr.ErrNoSpace) {
 		t.Errorf("a disk that is too large: %v", err)
 	}
 	claimed, err := os.OpenFile(dev, os.O_RDWR|os.O_EXCL, 0)
@@ -66,10 +66,44 @@ func TestOverwriteDevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer claimed.Close()
-	if err := overwriteDevice(context.Background(), dev, src, bar); err == nil {
+	if err := w.put(t.Context(), dev, src); err == nil {
 		t.Error("a device that somebody has claimed was overwritten")
 	}
 	if err := checkTarget(dev, false); err == nil || !strings.Contains(err.Error(), "--force") {
 		t.Errorf("without --force: %v", err)
+	}
+}
+
+// A qcow2 image is put on a block device, which keeps its size and what is on
+// it behind the image.
+func TestQcow2OnDevice(t *testing.T) {
+	dev := loopDevice(t, 4<<20, 0xAA)
+	src := mem.New(1 << 20)
+	if _, err := src.WriteAt([]byte("the disk"), 300<<10); err != nil {
+		t.Fatal(err)
+	}
+	w := imageWriter{format: stack.FormatQcow2, c: &creation{sizeBytes: -1}, force: true}
+	if err := w.put(t.Context(), dev, src); err != nil {
+		t.Fatal(err)
+	}
+	img, _, err := stack.OpenDisk(t.Context(), dev, stack.DiskOptions{Format: stack.FormatQcow2, Writable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := make([]byte, 8)
+	if err := block.ReadFull(img, p, 300<<10); err != nil || string(p) != "the disk" || img.Size() != 1<<20 {
+		t.Errorf("%q, %d bytes, %v", p, img.Size(), err)
+	}
+	if err := block.ReadFull(img, p, 600<<10); err != nil || string(p) != string(make([]byte, 8)) {
+		t.Errorf("%q, %v", p, err)
+	}
+	if _, err := img.WriteAt([]byte("more"), 900<<10); err != nil {
+		t.Error(err)
+	}
+	if err := img.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := w.put(t.Context(), dev, mem.FromBytes(bytes.Repeat([]byte{1}, 4<<20))); !errors.Is(err, diskerr.ErrNoSpace) {
+		t.Errorf("a disk that is too large: %v", err)
 	}
 }

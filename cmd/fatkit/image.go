@@ -28,7 +28,8 @@ func newImage() *cobra.Command {
 	}
 	cmd.AddCommand(
 		newImageInfo(), newImageCreate(), newImageConvert(), newImageCheck(),
-		newImageMeasure(), newImageCompare(), newImageResize(), newImageDD(),
+		newImageMeasure(), newImageCompare(), newImageResize(), newImageDD(), newImageMap(),
+		newImageRebase(), newImageCommit(), newImageBench(),
 	)
 	return cmd
 }

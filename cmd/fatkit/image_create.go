@@ -2,10 +2,11 @@ package main
 
 import (
 	"context"
-	"path/filepath"
+	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fatkit/fatkit/block/file"
 	"github.com/fatkit/fatkit/stack"
 )
 
@@ -16,9 +17,10 @@ const imageCreateLong = `Make a new image of an empty disk of SIZE bytes, such a
 of its own, and -F its format. A relative name is meant from the folder of the
 new image. Without SIZE the disk is as large as that of the backing file.
 
-The options of -o are, for both formats, size and preallocation (off, falloc);
-for qcow2 cluster_size, refcount_bits, extended_l2, compat, compression_type,
-backing_file, backing_fmt, and preallocation also metadata and full.`
+The options of -o are, for both formats, size and preallocation (off, falloc,
+full); for qcow2 cluster_size, refcount_bits, extended_l2, compat, compression_type,
+lazy_refcounts, backing_file, backing_fmt, and preallocation also metadata. With
+-o help they are listed.`
 
 // createFlags are the flags of image create.
 type createFlags struct {
@@ -34,9 +36,9 @@ func newImageCreate() *cobra.Command {
 		Short:   "make a new image of an empty disk",
 		Long:    imageCreateLong,
 		Example: "  fatkit image create disk.qcow2 20G\n  fatkit image create -b disk.qcow2 -F qcow2 over.qcow2",
-		Args:    wantArgs(1, 2, "an image and a size"),
+		Args:    orOptionHelp(&f.options, wantArgs(1, 2, "an image and a size")),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return createImage(cmd.Context(), &f, args)
+			return createImage(cmd.Context(), cmd.OutOrStdout(), &f, args)
 		},
 	}
 	fs := cmd.Flags()
@@ -53,7 +55,10 @@ func newImageCreate() *cobra.Command {
 }
 
 // createImage is the verb.
-func createImage(ctx context.Context, f *createFlags, args []string) error {
+func createImage(ctx context.Context, out io.Writer, f *createFlags, args []string) error {
+	if isOptionHelp(f.options) {
+		return printOptionHelp(out, f.format)
+	}
 	path := args[0]
 	format, err := formatForNew(path, f.format)
 	if err != nil {
@@ -71,11 +76,11 @@ func createImage(ctx context.Context, f *createFlags, args []string) error {
 	if c.sizeBytes < 0 {
 		return usageError("%s: say how large the disk is, such as 20G", path)
 	}
-	return putNewFile(path, f.force, func(temp string) error {
+	return putNewFile(path, f.force, func(dev *file.Device) error {
 		if format == stack.FormatRaw {
-			return c.writeRaw(temp, c.sizeBytes, nil)
+			return c.writeRaw(dev, c.sizeBytes, nil)
 		}
-		return c.writeQcow2(ctx, temp, c.sizeBytes, nil)
+		return c.writeQcow2(ctx, dev, c.sizeBytes, nil)
 	})
 }
 
@@ -85,38 +90,22 @@ func (f *createFlags) creation(format string, size []string) (*creation, error) 
 	if err != nil {
 		return nil, err
 	}
-	if f.backing != "" {
-		c.BackingName = f.backing
-		c.given = append(c.given, "backing_file")
-	}
-	if f.backingFormat != "" {
-		c.BackingFormat = f.backingFormat
-	}
+	c.setBacking(f.backing, f.backingFormat)
 	if len(size) > 0 {
 		if c.sizeBytes, err = parseSize(size[0]); err != nil {
 			return nil, usageError("%w", err)
 		}
 	}
-	switch {
-	case c.BackingName == "" && c.BackingFormat != "":
-		return nil, usageError("-F says what format the backing file has: name it with -b")
-	case c.BackingName != "" && c.BackingFormat == "":
-		return nil, usageError("-b %s: say which format the backing file has with -F", c.BackingName)
-	case c.BackingFormat != "" && c.BackingFormat != stack.FormatRaw && c.BackingFormat != stack.FormatQcow2:
-		return nil, usageError("-F %s: a backing file is raw or qcow2", c.BackingFormat)
+	if err := c.checkBacking(); err != nil {
+		return nil, err
 	}
 	return c, c.check(format)
 }
 
 // lookAtBacking makes sure that the backing file opens, and takes the size of
-// its disk if none was given. Its name is the caller's word, not an image's.
+// its disk if none was given.
 func (f *createFlags) lookAtBacking(ctx context.Context, path string, c *creation) error {
-	name := c.BackingName
-	if !stack.IsURI(name) && !filepath.IsAbs(name) {
-		name = filepath.Join(filepath.Dir(path), name)
-	}
-	o := stack.DiskOptions{Format: c.BackingFormat, Backing: backingPolicy(f.policy)}
-	dev, _, err := stack.OpenDisk(ctx, name, o)
+	dev, err := openBase(ctx, path, c, f.policy)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -101,7 +100,7 @@ func (d *ddOperands) window(sizeBytes int64) (off, n int64, err error) {
 
 // ddImage is the verb.
 func ddImage(cmd *cobra.Command, f *convertFlags, d ddOperands) error {
-	format, c, err := f.target(d.to, false)
+	w, err := f.writer(d.to, false)
 	if err != nil {
 		return err
 	}
@@ -120,7 +119,7 @@ func ddImage(cmd *cobra.Command, f *convertFlags, d ddOperands) error {
 	if err != nil {
 		return err
 	}
-	bar := newProgressBar(cmd.ErrOrStderr(), filepath.Base(d.to), false)
-	defer bar.finish()
-	return putNewFile(d.to, f.force, func(temp string) error { return f.write(ctx, temp, format, c, part, bar) })
+	w.bar = newProgressBar(cmd.ErrOrStderr(), targetName(d.to), false)
+	defer w.bar.finish()
+	return w.put(ctx, d.to, part)
 }

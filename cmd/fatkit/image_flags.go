@@ -94,3 +94,16 @@ func (f *outputFlags) print(w io.Writer, v any, text func(io.Writer) error) erro
 func field(w io.Writer, name, format string, args ...any) {
 	fmt.Fprintf(w, "%-16s %s\n", name+":", fmt.Sprintf(format, args...))
 }
+
+// cacheModes are qemu-img's words for how the host's caches are used.
+var cacheModes = []string{"none", "writeback", "writethrough", "directsync", "unsafe"}
+
+// cacheFlags are flags of qemu-img's that change nothing here: an image is
+// always read and written through the host's page cache, and what is written is
+// on stable storage at the end.
+type cacheFlags struct{ target, source string }
+
+func (f *cacheFlags) register(fs *pflag.FlagSet) {
+	fs.VarP(&choiceValue{word: &f.target, choices: cacheModes, kind: "CACHE"}, "cache", "t", "accepted for qemu-img's sake: the page cache is used, and what is written is on stable storage at the end")
+	fs.VarP(&choiceValue{word: &f.source, choices: cacheModes, kind: "CACHE"}, "source-cache", "T", "accepted for qemu-img's sake, as -t")
+}

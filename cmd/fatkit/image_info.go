@@ -1,20 +1,21 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/fatkit/fatkit/diskerr"
 	"github.com/fatkit/fatkit/internal/format/qcow2fmt"
 	"github.com/fatkit/fatkit/qcow2"
 	"github.com/fatkit/fatkit/stack"
 )
 
 const imageInfoLong = `Print what an image says about itself: format, sizes, features, backing file,
-snapshots. Only the image is opened, nothing that it names.`
+snapshots. Only the image is opened, nothing that it names, except with
+--backing-chain, which goes on with its backing file and with that one's.`
 
 // imageInfo is what "qemu-img info --output=json" prints.
 type imageInfo struct {
@@ -25,6 +26,7 @@ type imageInfo struct {
 	ClusterSize   int64           `json:"cluster-size,omitempty"`
 	DirtyFlag     bool            `json:"dirty-flag"`
 	BackingName   string          `json:"backing-filename,omitempty"`
+	FullBacking   string          `json:"full-backing-filename,omitempty"`
 	BackingFormat string          `json:"backing-filename-format,omitempty"`
 	Snapshots     []snapshotInfo  `json:"snapshots,omitempty"`
 	Specific      *formatSpecific `json:"format-specific,omitempty"`
@@ -65,7 +67,7 @@ type snapshotInfo struct {
 }
 
 func newImageInfo() *cobra.Command {
-	in, out := inputFlags{}, outputFlags{}
+	in, out, chain := inputFlags{}, outputFlags{}, false
 	cmd := &cobra.Command{
 		Use:     "info [flags] IMAGE",
 		Short:   "print what an image says about itself",
@@ -73,7 +75,14 @@ func newImageInfo() *cobra.Command {
 		Example: "  fatkit image info disk.qcow2\n  fatkit image info --json disk.qcow2",
 		Args:    wantArgs(1, 1, "one image"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			info, err := readImageInfo(cmd, &in, args[0])
+			if chain {
+				list, err := readChainInfo(cmd.Context(), &in, args[0])
+				if err != nil {
+					return err
+				}
+				return out.print(cmd.OutOrStdout(), list, func(w io.Writer) error { return printChain(w, list) })
+			}
+			info, err := readImageInfo(cmd.Context(), &in, args[0])
 			if err != nil {
 				return err
 			}
@@ -82,21 +91,20 @@ func newImageInfo() *cobra.Command {
 	}
 	cmd.Flags().SortFlags = false
 	in.register(cmd.Flags())
+	cmd.Flags().BoolVar(&chain, "backing-chain", false, "go on with the backing files")
+	in.registerBacking(cmd.Flags())
 	out.register(cmd.Flags())
 	return cmd
 }
 
 // readImageInfo opens the image name alone and describes it.
-func readImageInfo(cmd *cobra.Command, in *inputFlags, name string) (*imageInfo, error) {
-	dev, format, err := in.openMedium(cmd.Context(), name, false)
+func readImageInfo(ctx context.Context, in *inputFlags, name string) (*imageInfo, error) {
+	dev, format, err := in.openMedium(ctx, name, false)
 	if err != nil {
 		return nil, err
 	}
 	defer dev.Close()
-	info := &imageInfo{Filename: name, Format: format, VirtualSize: dev.Size()}
-	if n, ok := allocatedBytes(name); ok && !stack.IsURI(name) {
-		info.ActualSize = &n
-	}
+	info := bareImageInfo(name, format, dev.Size())
 	if format != stack.FormatQcow2 {
 		return info, nil
 	}
@@ -108,10 +116,42 @@ func readImageInfo(cmd *cobra.Command, in *inputFlags, name string) (*imageInfo,
 	return info, nil
 }
 
+// readChainInfo opens the image name with its backing files and describes all.
+func readChainInfo(ctx context.Context, in *inputFlags, name string) ([]*imageInfo, error) {
+	dev, _, err := in.openDisk(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	defer dev.Close()
+	var list []*imageInfo
+	for _, level := range stack.Levels(name, dev) {
+		info := bareImageInfo(level.Name, level.Format, level.Dev.Size())
+		if img, ok := level.Dev.(*qcow2.Image); ok {
+			stat, err := img.Info()
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", level.Name, err)
+			}
+			info.describe(stat)
+		}
+		list = append(list, info)
+	}
+	return list, nil
+}
+
+// bareImageInfo describes an image of which nothing but its size is known.
+func bareImageInfo(name, format string, size int64) *imageInfo {
+	info := &imageInfo{Filename: name, Format: format, VirtualSize: size}
+	if n, ok := allocatedBytes(name); ok && !stack.IsURI(name) {
+		info.ActualSize = &n
+	}
+	return info
+}
+
 // describe adds what a qcow2 image says.
 func (i *imageInfo) describe(s *qcow2.Info) {
 	i.VirtualSize, i.ClusterSize, i.DirtyFlag = s.Size, s.ClusterBytes, s.Dirty
 	i.BackingName, i.BackingFormat = s.BackingName, s.BackingFormat
+	i.FullBacking = stack.BackingPath(i.Filename, s.BackingName)
 	data := qcow2Info{Compat: "0.10", CompressionType: s.Compression.String(), RefcountBits: s.RefcountBits}
 	if s.Version >= 3 {
 		data.Compat = "1.1"
@@ -146,44 +186,4 @@ func describeSnapshot(s *qcow2fmt.Snapshot) snapshotInfo {
 		info.Icount = &s.Icount
 	}
 	return info
-}
-
-// text writes the description for people. Names inside an image come from
-// anywhere.
-func (i *imageInfo) text(w io.Writer) error {
-	field(w, "image", "%s", printable(i.Filename))
-	field(w, "file format", "%s", i.Format)
-	field(w, "virtual size", "%s (%d bytes)", diskerr.FormatBytes(i.VirtualSize), i.VirtualSize)
-	if i.ActualSize != nil {
-		field(w, "disk size", "%s", diskerr.FormatBytes(*i.ActualSize))
-	}
-	if i.Specific == nil {
-		return nil
-	}
-	field(w, "cluster size", "%d", i.ClusterSize)
-	if i.BackingName != "" {
-		format := i.BackingFormat
-		if format == "" {
-			format = "format not recorded"
-		}
-		field(w, "backing file", "%s (%s)", printable(i.BackingName), printable(format))
-	}
-	d := &i.Specific.Data
-	field(w, "compat", "%s", d.Compat)
-	field(w, "compression", "%s", d.CompressionType)
-	field(w, "refcount bits", "%d", d.RefcountBits)
-	if d.ExtendedL2 != nil {
-		field(w, "extended L2", "%t", *d.ExtendedL2)
-		field(w, "lazy refcounts", "%t", *d.LazyRefcounts)
-		field(w, "corrupt", "%t", *d.Corrupt)
-	}
-	field(w, "dirty", "%t", i.DirtyFlag)
-	for _, b := range d.Bitmaps {
-		field(w, "bitmap", "%s, granularity %d, flags %v", printable(b.Name), b.Granularity, b.Flags)
-	}
-	for _, s := range i.Snapshots {
-		when := time.Unix(int64(s.DateSec), int64(s.DateNsec)).Format(time.DateTime)
-		field(w, "snapshot", "%s %s, %s, machine state %s", printable(s.ID), printable(s.Name), when, diskerr.FormatBytes(int64(min(s.VMStateSize, 1<<62))))
-	}
-	return nil
 }

@@ -29,12 +29,31 @@ var creationOptions = map[string]struct {
 	"preallocation":    {false, func(c *creation, v string) (err error) { c.prealloc, err = qcow2.ParsePreallocation(v); return }},
 	"cluster_size":     {true, func(c *creation, v string) (err error) { c.ClusterBytes, err = parseSize(v); return }},
 	"refcount_bits":    {true, func(c *creation, v string) (err error) { c.RefcountBits, err = strconv.Atoi(v); return }},
+	"lazy_refcounts":   {true, func(c *creation, v string) (err error) { c.LazyRefcounts, err = parseSwitch(v); return }},
 	"extended_l2":      {true, func(c *creation, v string) (err error) { c.ExtendedL2, err = parseSwitch(v); return }},
 	"compat":           {true, setCompat},
 	"compression_type": {true, setCompression},
 	"backing_file":     {true, func(c *creation, v string) error { c.BackingName = v; return nil }},
 	"backing_fmt":      {true, func(c *creation, v string) error { c.BackingFormat = v; return nil }},
 }
+
+// optionsOfOthers are options that qemu-img has and that do not exist here.
+var optionsOfOthers = map[string]string{
+	"encryption":         noEncryption,
+	"encrypt.format":     noEncryption,
+	"encrypt.key-secret": noEncryption,
+	"encrypt.cipher-alg": noEncryption, "encrypt.cipher-mode": noEncryption,
+	"encrypt.ivgen-alg": noEncryption, "encrypt.ivgen-hash-alg": noEncryption,
+	"encrypt.hash-alg": noEncryption, "encrypt.iter-time": noEncryption,
+	"data_file": noDataFile, "data_file_raw": noDataFile,
+	"nocow":            "is about the host's file system: use chattr +C on the folder",
+	"extent_size_hint": "is about the host's file system, and left to it",
+}
+
+const (
+	noEncryption = "images are not encrypted here: put an encrypted file system or device below them"
+	noDataFile   = "the data of an image is always in its own file"
+)
 
 // parseCreation reads the values of all -o flags, each of which is a list
 // name=value,name=value.
@@ -44,6 +63,9 @@ func parseCreation(lists []string) (*creation, error) {
 		for _, item := range splitOptions(list) {
 			name, value, ok := strings.Cut(item, "=")
 			option, known := creationOptions[name]
+			if why, other := optionsOfOthers[name]; other {
+				return nil, usageError("-o %s: %s", name, why)
+			}
 			if !known {
 				return nil, usageError("-o %s: there is no option %q", list, name)
 			}
@@ -57,6 +79,30 @@ func parseCreation(lists []string) (*creation, error) {
 		}
 	}
 	return c, nil
+}
+
+// setBacking takes over what flags say about the backing file, if they do.
+func (c *creation) setBacking(name, format string) {
+	if name != "" {
+		c.BackingName = name
+		c.given = append(c.given, "backing_file")
+	}
+	if format != "" {
+		c.BackingFormat = format
+	}
+}
+
+// checkBacking refuses what is said about the backing file if it is not enough.
+func (c *creation) checkBacking() error {
+	switch {
+	case c.BackingName == "" && c.BackingFormat != "":
+		return usageError("-F says what format the backing file has: name the file as well")
+	case c.BackingName != "" && c.BackingFormat == "":
+		return usageError("%s: say which format the backing file has with -F", c.BackingName)
+	case c.BackingFormat != "" && c.BackingFormat != stack.FormatRaw && c.BackingFormat != stack.FormatQcow2:
+		return usageError("-F %s: a backing file is raw or qcow2", c.BackingFormat)
+	}
+	return nil
 }
 
 // splitOptions cuts at commas. Two commas stand for one that belongs to a
@@ -80,8 +126,8 @@ func (c *creation) check(format string) error {
 			return usageError("-o %s: a raw image has no such option; is -f or -O qcow2 meant?", name)
 		}
 	}
-	if c.prealloc != qcow2.PreallocateOff && c.prealloc != qcow2.PreallocateFalloc {
-		return usageError("-o preallocation: a raw image takes off or falloc")
+	if c.prealloc == qcow2.PreallocateMetadata {
+		return usageError("-o preallocation: a raw image takes off, falloc or full")
 	}
 	return nil
 }

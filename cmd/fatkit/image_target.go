@@ -12,9 +12,10 @@ import (
 	"github.com/fatkit/fatkit/qcow2"
 )
 
-// putNewFile lets write make a file beside path and puts it in place, so that
-// path is either whole or untouched. write leaves it on stable storage.
-func putNewFile(path string, force bool, write func(temp string) error) error {
+// putNewFile lets write fill a new file beside path and puts it in place, so that
+// path is either whole or untouched. write leaves it on stable storage and
+// closes it.
+func putNewFile(path string, force bool, write func(dev *file.Device) error) error {
 	if err := checkTarget(path, force); err != nil {
 		return err
 	}
@@ -26,7 +27,11 @@ func putNewFile(path string, force bool, write func(temp string) error) error {
 	}
 	temp := tempName(path)
 	defer os.Remove(temp) // nothing is there any more if all went well
-	if err := write(temp); err != nil {
+	dev, err := file.Create(temp, 0, file.Options{})
+	if err == nil {
+		err = write(dev)
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	if err := putInPlace(temp, path, force); err != nil {
@@ -35,14 +40,12 @@ func putNewFile(path string, force bool, write func(temp string) error) error {
 	return syncFolder(filepath.Dir(path))
 }
 
-// writeRaw makes the raw image temp of sizeBytes; fill may be nil.
-func (c *creation) writeRaw(temp string, sizeBytes int64, fill func(block.Device) error) error {
-	dev, err := file.Create(temp, sizeBytes, file.Options{})
-	if err != nil {
-		return err
-	}
-	if c.prealloc == qcow2.PreallocateFalloc {
-		err = block.WriteZeroes(dev, 0, sizeBytes, block.NoHole)
+// writeRaw makes dev, an empty file, a raw image of sizeBytes, and closes it;
+// fill may be nil.
+func (c *creation) writeRaw(dev *file.Device, sizeBytes int64, fill func(block.Device) error) error {
+	err := dev.Resize(sizeBytes)
+	if err == nil {
+		err = allocateRaw(dev, 0, sizeBytes, c.prealloc)
 	}
 	if err == nil && fill != nil {
 		err = fill(dev)
@@ -53,12 +56,27 @@ func (c *creation) writeRaw(temp string, sizeBytes int64, fill func(block.Device
 	return errors.Join(err, dev.Close())
 }
 
-// writeQcow2 makes the qcow2 image temp of a disk of sizeBytes; fill may be nil.
-func (c *creation) writeQcow2(ctx context.Context, temp string, sizeBytes int64, fill func(*qcow2.Image) error) error {
-	dev, err := file.Create(temp, 0, file.Options{})
-	if err != nil {
-		return err
+// allocateRaw takes the room for a range of a raw image, which reads as zeroes.
+func allocateRaw(dev block.Device, off, n int64, kind qcow2.Preallocation) error {
+	switch kind {
+	case qcow2.PreallocateFalloc:
+		return block.WriteZeroes(dev, off, n, block.NoHole)
+	case qcow2.PreallocateFull:
+		p := make([]byte, min(n, 1<<20))
+		for n > 0 {
+			m, err := dev.WriteAt(p[:min(n, int64(len(p)))], off)
+			if err != nil {
+				return err
+			}
+			off, n = off+int64(m), n-int64(m)
+		}
 	}
+	return nil
+}
+
+// writeQcow2 makes dev, an empty file or a block device, the qcow2 image of a
+// disk of sizeBytes, and closes it; fill may be nil.
+func (c *creation) writeQcow2(ctx context.Context, dev *file.Device, sizeBytes int64, fill func(*qcow2.Image) error) error {
 	if err := qcow2.Create(dev, sizeBytes, c.CreateOptions); err != nil {
 		return errors.Join(err, dev.Close())
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fatkit/fatkit/block"
+	"github.com/fatkit/fatkit/block/file"
 	"github.com/fatkit/fatkit/diskerr"
 	"github.com/fatkit/fatkit/fat"
 	"github.com/fatkit/fatkit/qcow2"
@@ -111,15 +112,15 @@ func (f *mkfsFlags) create(ctx context.Context, name string) (info fat.Info, err
 	if sizeBytes == 0 {
 		sizeBytes = int64(f.format.FloppyKiB) << 10
 	}
-	err = putNewFile(name, f.force, func(temp string) error {
+	err = putNewFile(name, f.force, func(target *file.Device) error {
 		c := creation{}
 		if format == stack.FormatQcow2 {
-			return c.writeQcow2(ctx, temp, sizeBytes, func(dev *qcow2.Image) error {
+			return c.writeQcow2(ctx, target, sizeBytes, func(dev *qcow2.Image) error {
 				info, err = fat.Format(dev, f.format)
 				return err
 			})
 		}
-		return c.writeRaw(temp, sizeBytes, func(dev block.Device) error {
+		return c.writeRaw(target, sizeBytes, func(dev block.Device) error {
 			info, err = fat.Format(dev, f.format)
 			return err
 		})
