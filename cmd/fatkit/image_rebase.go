@@ -14,7 +14,7 @@ import (
 	"github.com/fatkit/fatkit/stack"
 )
 
-const imageRebaseLong = `Give the qcow2 image IMAGE another backing file, or with -b "" none. The disk shows
+const imageRebaseLong = `Give the qcow2 image IMAGE another backing file, or with -b '' none. The disk shows
 the same as before: what differs between the old backing file and the new one is
 written to IMAGE first. A relative name is meant from the folder of IMAGE.
 
@@ -37,11 +37,11 @@ func newImageRebase() *cobra.Command {
 		Use:     "rebase [flags] -b FILE IMAGE",
 		Short:   "give an image another backing file",
 		Long:    imageRebaseLong,
-		Example: "  fatkit image rebase -b new-base.qcow2 -F qcow2 over.qcow2\n  fatkit image rebase -b \"\" over.qcow2\n  fatkit image rebase -u -b moved.qcow2 -F qcow2 over.qcow2",
+		Example: "  fatkit image rebase -b new-base.qcow2 -F qcow2 over.qcow2\n  fatkit image rebase -b '' over.qcow2\n  fatkit image rebase -u -b moved.qcow2 -F qcow2 over.qcow2",
 		Args:    wantArgs(1, 1, "one image"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !cmd.Flags().Changed("backing-file") {
-				return usageError("rebase needs -b and the backing file; -b \"\" is for none")
+				return usageError("rebase needs -b and the backing file; -b '' is for none")
 			}
 			return rebaseImage(cmd, &f, args[0])
 		},
