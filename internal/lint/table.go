@@ -14,7 +14,7 @@ var layers = [...][]string{
 	0: {"diskerr", "internal/format/"},
 	1: {"block", "block/", "vfs", "vfs/", "internal/hostfs", "internal/hostfs/", "internal/journal"},
 	2: {"vvfat", "fat", "qcow2", "volume", "nbd", "nbd/wire", "fusemount"},
-	3: {"stack", "stack/drivers", "writeback"},
+	3: {"stack", "stack/drivers", "writeback", "writeback/"},
 	4: {"internal/server", "internal/server/", "internal/shell"},
 	5: {"cmd/fatkit"},
 }
@@ -45,6 +45,8 @@ var narrow = map[string][]string{
 	"nbd/wire":  {"diskerr"},
 	"fusemount": {"vfs", "block", "diskerr"},
 	"diskerr":   {},
+
+	"writeback/apply": {"internal/hostfs", "internal/journal", "diskerr"},
 }
 
 // external lists the modules outside the standard library that a subtree may

@@ -1,0 +1,113 @@
+package apply
+
+import (
+	"errors"
+	"io/fs"
+
+	"github.com/fatkit/fatkit/internal/hostfs"
+)
+
+// attr sets attributes through an open inode that was verified.
+func (r *run) attr(a *Attr) Result {
+	d, err := r.dirs.get(a.At.Dir)
+	if err != nil {
+		return r.attrRefused(a, err)
+	}
+	found, err := d.Lookup(a.At.Name)
+	if err != nil {
+		return r.attrRefused(a, err)
+	}
+	if !found.Same(a.ID) {
+		return Result{Status: Conflict, Kind: Replaced, At: a.At, ID: found}
+	}
+	n, err := d.OpenNode(a.At.Name)
+	if err != nil {
+		return r.attrRefused(a, err)
+	}
+	defer n.Close()
+	if found, err = n.Identity(); err != nil {
+		return waiting(err)
+	}
+	if !found.Same(a.ID) {
+		return Result{Status: Conflict, Kind: Replaced, At: a.At, ID: found}
+	}
+	want := a.ID
+	if id, ok := r.patched[a.Tag]; ok {
+		want = id
+	}
+	res := r.setTimes(a, n, want)
+	if res.Status != Done {
+		return res
+	}
+	if err := setAttributes(a, n, found); err != nil {
+		return waiting(err)
+	}
+	r.nodes = append(r.nodes, a.At)
+	if res.ID, err = n.Identity(); err != nil {
+		return waiting(err)
+	}
+	res.ID = expected(res.ID, want)
+	if a.Mtime != hostfs.NoTime {
+		res.ID.Mtime = a.Mtime
+	}
+	return res
+}
+
+func (r *run) attrRefused(a *Attr, err error) Result {
+	if isMissing(err) {
+		return Result{Status: Conflict, Kind: Gone, At: a.At}
+	}
+	return waiting(err)
+}
+
+// setTimes sets times. That of a change must not hide a change by the host, so
+// a file must be as it is known, and nobody may be writing to it.
+func (r *run) setTimes(a *Attr, n hostfs.Node, want hostfs.Identity) Result {
+	done := Result{Status: Done, At: a.At}
+	if a.Atime == hostfs.NoTime && a.Mtime == hostfs.NoTime {
+		return done
+	}
+	if want.Mode.IsRegular() && a.Mtime != hostfs.NoTime {
+		err := n.Lease()
+		if err == nil {
+			defer n.Release()
+		} else if !errors.Is(err, errors.ErrUnsupported) {
+			return waiting(err)
+		}
+		found, err := n.Identity()
+		if err != nil {
+			return waiting(err)
+		}
+		set := want
+		set.Mtime = a.Mtime // by a run before this one
+		if !intact(found, want) && !intact(found, set) {
+			return Result{Status: Conflict, Kind: Edited, At: a.At, ID: found}
+		}
+	}
+	if err := n.SetTimes(a.Atime, a.Mtime); err != nil {
+		return waiting(err)
+	}
+	return done
+}
+
+// setAttributes sets what is neither contents nor time.
+func setAttributes(a *Attr, n hostfs.Node, found hostfs.Identity) error {
+	mode := found.Mode&^(a.ClearMode&fs.ModePerm) | a.SetMode&fs.ModePerm
+	if mode != found.Mode {
+		if err := n.SetMode(mode); err != nil {
+			return err
+		}
+	}
+	for _, x := range a.Xattrs {
+		err := error(nil)
+		if x.Value == nil {
+			err = n.RemoveXattr(x.Name)
+		} else {
+			err = n.SetXattr(x.Name, x.Value)
+		}
+		if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
+	}
+	return nil
+}
