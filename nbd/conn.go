@@ -45,14 +45,18 @@ type conn struct {
 	flags    wire.TransmissionFlags
 
 	// The reader's.
-	req      wire.Request
-	batch    *buffer // replies that are not yet in the queue, or nil
-	batchLen int
-	batchMem hold
-	workers  int
-	tasks    chan *task
-	running  sync.WaitGroup // of workers
-	gates    [numGates]gate
+	req        wire.Request
+	batch      *buffer // replies that are not yet in the queue, or nil
+	batchLen   int     // bytes
+	batchCount int     // replies
+	batchMem   hold
+	lone       int // see continues
+	deep       int // see alone
+	workers    int
+	tasks      chan *task
+	running    sync.WaitGroup // of workers
+	pending    atomic.Int32   // tasks handed over and not done
+	gates      [numGates]gate
 
 	draining atomic.Bool
 	closing  chan struct{} // closed by abort
@@ -113,7 +117,7 @@ func isOrderly(err error) bool {
 func (c *conn) transmit() error {
 	c.nc.SetWriteDeadline(time.Time{})
 	c.limitRead(0)
-	if r := newRawReader(c.nc); r != nil && c.tls == nil {
+	if r := newRawReader(c.nc, c.onlyOne); r != nil && c.tls == nil {
 		c.in.r = r
 	}
 	c.out.start(c)
@@ -127,6 +131,11 @@ func (c *conn) transmit() error {
 	c.closeGently(cause)
 	c.exp.detach(c, errors.Is(cause, errDisconnect), causeOf(cause))
 	return cause
+}
+
+// onlyOne reports whether the reader of c is all that runs in the server.
+func (c *conn) onlyOne() bool {
+	return c.srv.stats.conns.Load() == 1 && c.pending.Load() == 0
 }
 
 // causeOf is nil for an orderly end.

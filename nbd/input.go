@@ -15,9 +15,13 @@ type input struct {
 }
 
 // soonReader is a reader that can be told that bytes are about to arrive, so
-// that it looks for them for a moment rather than to wait for a wake-up.
+// that it looks for them for a moment rather than to wait for a wake-up, and
+// that can be asked not to wait at all.
 type soonReader interface {
 	ReadSoon(p []byte) (int, error)
+	// ReadNow reads what has arrived and returns 0 if nothing has, or if
+	// something is wrong, which Read will tell.
+	ReadNow(p []byte) int
 }
 
 // buffered returns how many bytes can be had without reading.
@@ -26,15 +30,9 @@ func (b *input) buffered() int { return b.end - b.start }
 // peek returns the next n bytes without consuming them; n is at most
 // inputSize. They are valid until the next call.
 func (b *input) peek(n int) ([]byte, error) {
-	if b.buf == nil {
-		b.buf = make([]byte, inputSize)
-	}
-	if b.start+n > len(b.buf) || b.start == b.end {
-		b.end = copy(b.buf, b.buf[b.start:b.end])
-		b.start = 0
-	}
+	b.makeRoom(n)
 	for b.buffered() < n {
-		m, err := b.r.Read(b.buf[b.end:])
+		m, err := b.read()
 		b.end += m
 		if b.buffered() >= n {
 			break
@@ -47,6 +45,38 @@ func (b *input) peek(n int) ([]byte, error) {
 		}
 	}
 	return b.buf[b.start : b.start+n], nil
+}
+
+// makeRoom makes room for n bytes to be buffered.
+func (b *input) makeRoom(n int) {
+	if b.buf == nil {
+		b.buf = make([]byte, inputSize)
+	}
+	if b.start+n > len(b.buf) || b.start == b.end {
+		b.end = copy(b.buf, b.buf[b.start:b.end])
+		b.start = 0
+	}
+}
+
+// read reads into the buffer. What follows the beginning of a message comes
+// soon.
+func (b *input) read() (int, error) {
+	if soon, ok := b.r.(soonReader); ok && b.buffered() > 0 {
+		return soon.ReadSoon(b.buf[b.end:])
+	}
+	return b.r.Read(b.buf[b.end:])
+}
+
+// lookAhead takes what has arrived into the buffer, without waiting, until n
+// bytes are there, and reports whether they are.
+func (b *input) lookAhead(n int) bool {
+	soon, ok := b.r.(soonReader)
+	if !ok || b.buffered() >= n {
+		return b.buffered() >= n
+	}
+	b.makeRoom(n)
+	b.end += soon.ReadNow(b.buf[b.end:])
+	return b.buffered() >= n
 }
 
 // discard consumes n bytes that peek has returned.

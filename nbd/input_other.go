@@ -8,4 +8,4 @@ import (
 )
 
 // newRawReader returns nil: requests are read through net.Conn.
-func newRawReader(net.Conn) io.Reader { return nil }
+func newRawReader(net.Conn, func() bool) io.Reader { return nil }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -75,6 +76,8 @@ type Server struct {
 	memory *budget
 	stats  serverStats
 
+	processors int64 // that Go uses
+
 	mu        sync.Mutex
 	exports   []*export          // in the order they were added
 	names     map[string]*export // names and aliases
@@ -109,10 +112,11 @@ func NewServer(o ServerOptions) *Server {
 	}
 	return &Server{
 		opts: o, log: o.Logger, memory: newBudget(o.MaxMemory),
-		names:     make(map[string]*export),
-		listeners: make(map[net.Listener]struct{}),
-		conns:     make(map[*conn]struct{}),
-		idle:      make(chan struct{}),
+		processors: int64(runtime.GOMAXPROCS(0)),
+		names:      make(map[string]*export),
+		listeners:  make(map[net.Listener]struct{}),
+		conns:      make(map[*conn]struct{}),
+		idle:       make(chan struct{}),
 	}
 }
 

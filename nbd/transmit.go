@@ -13,11 +13,8 @@ func (c *conn) serveRequests() error {
 	headerLen := c.mode.RequestHeaderLen()
 	idle := c.srv.opts.IdleTimeout
 	for {
-		if c.in.buffered() < headerLen {
-			c.flushBatch()
-			if idle > 0 {
-				c.limitRead(idle)
-			}
+		if c.in.buffered() < headerLen && !c.continues(headerLen) && idle > 0 {
+			c.limitRead(idle)
 		}
 		p, err := c.in.peek(headerLen)
 		if err != nil {
@@ -36,6 +33,27 @@ func (c *conn) serveRequests() error {
 			return err
 		}
 	}
+}
+
+const (
+	maxHeldBack = 32 // replies that may wait for the next request to arrive
+	maxLone     = 8  // looks for it in vain before they end
+)
+
+// continues takes the next n bytes of the client's into the buffer if they
+// have arrived already, so that their replies go out with those of the requests
+// before them. Otherwise it sends what there is and returns false.
+func (c *conn) continues(n int) bool {
+	// A client that sends one request at a time would pay for the look every time.
+	if c.batchCount > 0 && c.batchCount < maxHeldBack && c.lone < maxLone {
+		if c.in.lookAhead(n) {
+			c.lone = 0
+			return true
+		}
+		c.lone++
+	}
+	c.flushBatch()
+	return false
 }
 
 // serve sees to one request. An error ends the connection.
@@ -60,6 +78,8 @@ func gateOf(r *wire.Request) gateID {
 	switch {
 	case r.Command == wire.CmdFlush || r.Flags&wire.FlagFUA != 0 && r.Command != wire.CmdRead:
 		return gateSync
+	case r.Command == wire.CmdWrite && r.Length > smallWrite:
+		return gateLargeWrite
 	case r.Command == wire.CmdWrite:
 		return gateWrite
 	case r.Command == wire.CmdRead && r.Length > smallRead:
@@ -90,14 +110,47 @@ func (c *conn) do(t *task) error {
 		}
 	}
 	g := &c.gates[gateOf(&t.req)]
-	if g.open() {
-		start := time.Now()
-		t.inline = true
-		c.execute(t)
-		g.record(time.Since(start))
+	switch {
+	case g.open():
+		c.executeHere(t, g)
+		return nil
+	case c.alone(t, g):
+		c.flushBatch()
+		c.executeHere(t, g)
+		c.lookForMore()
 		return nil
 	}
+	if c.deep > 0 {
+		c.deep--
+	}
 	return c.handOver(t)
+}
+
+// executeHere executes t on the reader.
+func (c *conn) executeHere(t *task, g *gate) {
+	start := time.Now()
+	t.inline = true
+	c.execute(t)
+	g.record(time.Since(start))
+}
+
+// deepFor is how many requests are handed over after a client was seen to have
+// several in flight.
+const deepFor = 64
+
+// alone reports whether the reader should execute t although it takes a while:
+// a client that has one request in flight sends no other before the answer, so
+// to hand it over would buy nothing. A flush may take too long for a guess.
+func (c *conn) alone(t *task, g *gate) bool {
+	return c.deep == 0 && c.in.buffered() == 0 && t.req.Command != wire.CmdFlush && g.brief() && c.pending.Load() == 0
+}
+
+// lookForMore takes note of what arrived while the reader executed a request,
+// before the client has its answer.
+func (c *conn) lookForMore() {
+	if c.in.lookAhead(1) {
+		c.deep = deepFor
+	}
 }
 
 // acquire takes n bytes of the memory of the connection. Before it waits for
@@ -131,7 +184,10 @@ func (c *conn) reserve(n int) ([]byte, error) {
 }
 
 // commit adds what reserve returned to the batch.
-func (c *conn) commit(n int) { c.batchLen += n }
+func (c *conn) commit(n int) {
+	c.batchLen += n
+	c.batchCount++
+}
 
 // batchSize is the size of the batch of replies that the reader fills, in
 // bytes.
@@ -141,8 +197,11 @@ const batchSize = 256 << 10
 // reader calls it before it waits for anything.
 func (c *conn) flushBatch() {
 	if c.batchLen > 0 {
+		if c.batchCount > 1 {
+			c.lone = 0
+		}
 		c.out.push(piece{b: c.batch.b[:c.batchLen], buf: c.batch, hold: c.batchMem})
-		c.batch, c.batchLen, c.batchMem = nil, 0, hold{}
+		c.batch, c.batchLen, c.batchCount, c.batchMem = nil, 0, 0, hold{}
 	}
 	c.out.flush()
 }

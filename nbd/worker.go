@@ -53,6 +53,7 @@ func (c *conn) free(t *task) {
 
 // handOver gives t to a worker, waiting for one if all are busy.
 func (c *conn) handOver(t *task) error {
+	c.pending.Add(1)
 	select {
 	case c.tasks <- t:
 		return nil
@@ -69,6 +70,7 @@ func (c *conn) handOver(t *task) error {
 	case c.tasks <- t:
 		return nil
 	case <-c.closing:
+		c.pending.Add(-1)
 		c.free(t)
 		return errAborted
 	}
@@ -82,6 +84,7 @@ func (c *conn) work(t *task) {
 		start := time.Now()
 		c.execute(t)
 		g.record(time.Since(start))
+		c.pending.Add(-1)
 		c.out.flush()
 	}
 }
@@ -116,6 +119,7 @@ const (
 	gateRead gateID = iota
 	gateLargeRead
 	gateWrite
+	gateLargeWrite
 	gateSync // flush, and whatever has FUA
 	gateOther
 	numGates
@@ -128,6 +132,7 @@ const (
 // busy machine has, and opens again after many quick ones.
 type gate struct {
 	score atomic.Int32 // rises with slow requests and falls with quick ones; see open
+	usual atomic.Int64 // nanoseconds, a floating average
 }
 
 const (
@@ -136,13 +141,26 @@ const (
 	gateMost  = 128 // of the score
 	gateOpen  = 64  // the gate is open below
 	gateStart = 72
+	gateBrief = 500 * time.Microsecond
 )
 
 func (g *gate) open() bool { return g.score.Load() < gateOpen }
 
+// brief reports whether requests usually take no longer than it would do harm
+// to wait for one.
+func (g *gate) brief() bool {
+	usual := g.usual.Load()
+	return usual > 0 && usual < int64(gateBrief)
+}
+
 // record takes note of how long a request took. Concurrent calls may lose one
 // another's note, which does no harm.
 func (g *gate) record(d time.Duration) {
+	usual := g.usual.Load()
+	if usual == 0 {
+		usual = int64(d)
+	}
+	g.usual.Store(usual + (int64(d)-usual)/16)
 	score := g.score.Load()
 	switch {
 	case d > gateQuick:

@@ -23,7 +23,7 @@ func (c *conn) servePayload(r *wire.Request) error {
 	}
 	c.exp.stats.written.Add(r.Length)
 	g := &c.gates[gateOf(r)]
-	if r.Length <= uint64(c.in.buffered()) && g.open() {
+	if r.Length <= smallWrite && g.open() {
 		return c.writeFromInput(r, g)
 	}
 	t := newTask(r)
@@ -31,7 +31,19 @@ func (c *conn) servePayload(r *wire.Request) error {
 		c.free(t)
 		return err
 	}
+	if r.Length > smallWrite && c.overlaps() {
+		return c.handOver(t)
+	}
 	return c.do(t)
+}
+
+// smallWrite is the longest write that is made from the input buffer.
+const smallWrite = inputSize / 2
+
+// overlaps reports whether there is a processor that could write while the
+// reader receives the next payload, and whether that is coming.
+func (c *conn) overlaps() bool {
+	return c.srv.stats.conns.Load() < c.srv.processors && c.in.lookAhead(1)
 }
 
 // skipPayload passes over the payload of a request and answers with f.
@@ -46,20 +58,20 @@ func (c *conn) skipPayload(r *wire.Request, f *fault) error {
 	return nil
 }
 
-// writeFromInput carries out a write whose payload is in the input buffer.
+// writeFromInput carries out a small write from the input buffer.
 func (c *conn) writeFromInput(r *wire.Request, g *gate) error {
-	t := newTask(r)
-	t.inline = true
-	p, err := c.in.peek(int(r.Length))
+	n := int(r.Length)
+	if !c.in.lookAhead(n) {
+		c.flushBatch()
+	}
+	p, err := c.in.peek(n)
 	if err != nil {
-		c.free(t)
 		return c.readFailed(err)
 	}
+	t := newTask(r)
 	t.payload = p
-	start := time.Now()
-	c.execute(t)
-	g.record(time.Since(start))
-	c.in.discard(int(r.Length))
+	c.executeHere(t, g)
+	c.in.discard(n)
 	return nil
 }
 
