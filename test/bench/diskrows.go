@@ -52,11 +52,7 @@ func diskRow(name, unit, target string, m medium, needs []string, f func(b *benc
 
 // fioRow has fio ask for random or sequential blocks.
 func fioRow(m medium, j fioJob, target string) row {
-	name := fmt.Sprintf("fio %s %dk depth %d", j.rw, j.blockBytes>>10, j.depth)
-	if j.conns > 1 {
-		name += fmt.Sprintf(" x %d", j.conns)
-	}
-	return diskRow(name, j.unit(), target, m, []string{"fio"}, func(b *bench, s *product.Server) (sample, error) {
+	return diskRow(j.name(), j.unit(), target, m, []string{"fio"}, func(b *bench, s *product.Server) (sample, error) {
 		j.spanBytes = b.disk()
 		return j.run(b, s)
 	})
@@ -84,6 +80,11 @@ func diskCopyRow(m medium, write bool, target string) row {
 // diskCopy copies the whole disk with nbdcopy and returns megabytes in a second,
 // with the server's CPU time for each gigabyte.
 func diskCopy(b *bench, s *product.Server, from, to string, options ...string) (sample, error) {
+	return copyBytes(s, b.disk(), from, to, options...)
+}
+
+// copyBytes is diskCopy for a disk of any size.
+func copyBytes(s *product.Server, sizeBytes int64, from, to string, options ...string) (sample, error) {
 	before, err := cpuTime(s.PID)
 	if err != nil {
 		return sample{}, err
@@ -93,7 +94,7 @@ func diskCopy(b *bench, s *product.Server, from, to string, options ...string) (
 		return sample{}, err
 	}
 	after, err := cpuTime(s.PID)
-	bytes := float64(b.disk())
+	bytes := float64(sizeBytes)
 	return sample{bytes / 1e6 / took.Seconds(), map[string]float64{
 		"ms CPU/GB": (after - before).Seconds() * 1000 / (bytes / 1e9),
 	}}, err

@@ -21,6 +21,15 @@ type fioJob struct {
 // sequential tells whether bandwidth is what matters.
 func (j fioJob) sequential() bool { return !strings.HasPrefix(j.rw, "rand") }
 
+// name says what the job does.
+func (j fioJob) name() string {
+	name := fmt.Sprintf("fio %s %dk depth %d", j.rw, j.blockBytes>>10, j.depth)
+	if j.conns > 1 {
+		name += fmt.Sprintf(" x %d", j.conns)
+	}
+	return name
+}
+
 // unit is that of the value that run returns.
 func (j fioJob) unit() string {
 	if j.sequential() {

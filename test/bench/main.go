@@ -9,7 +9,7 @@
 // short form there is no other. Nothing fails on a slow machine; the numbers are
 // to be read.
 //
-//	go run ./test/bench [-short] [-n TURNS] [-runtime TIME] [-rows REGEXP] [-dir DIR] [-json FILE]
+//	go run ./test/bench [-short] [-n TURNS] [-runtime TIME] [-image MIB] [-rows REGEXP] [-dir DIR] [-json FILE]
 package main
 
 import (
@@ -40,6 +40,7 @@ func run() error {
 	turns := flag.Int("n", 5, "turns of each row")
 	runtime := flag.Duration("runtime", 5*time.Second, "`TIME` of each turn of the rows that do not end by themselves")
 	only := flag.String("rows", ".", "rows whose name matches `REGEXP`")
+	mixedMiB := flag.Int64("image", 4096, "size of the disk of the rows about qcow2 images, in `MIB`")
 	dir := flag.String("dir", "", "folder for the trees, removed at the end (default a temporary one)")
 	tmpfs := flag.String("tmpfs", "/dev/shm", "folder on tmpfs, for what the rows build")
 	jsonFile := flag.String("json", "", "write the results to `FILE` too")
@@ -66,6 +67,7 @@ func run() error {
 		return err
 	}
 	defer b.close()
+	b.mixedBytes = *mixedMiB << 20
 	if !*short {
 		b.runtime = *runtime
 	}
@@ -90,11 +92,13 @@ type bench struct {
 	self     string // this program, which serves disks in memory too
 	turns    int
 	short    bool
-	runtime  time.Duration     // of each turn of the rows that do not end by themselves
-	trees    map[string]string // folder of each tree
-	images   map[string]string // raw image of each tree
-	bytes    map[string]int64  // in the files of each tree
-	interval chan os.Signal
+	runtime  time.Duration // of each turn of the rows that do not end by themselves
+	// mixedBytes is the size of the disk of the rows about qcow2 images.
+	mixedBytes int64
+	trees      map[string]string // folder of each tree
+	images     map[string]string // raw image of each tree
+	bytes      map[string]int64  // in the files of each tree
+	interval   chan os.Signal
 }
 
 func newBench(dir, tmpfs string, turns int, short bool) (*bench, error) {
