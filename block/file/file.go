@@ -44,6 +44,11 @@ type Options struct {
 	// already is ErrLocked. Hosts and file systems without such locks give
 	// none.
 	Lock bool
+	// WriteBehind has the host begin early to carry to the medium what is
+	// written, so that little is left for Flush to wait for. It is for a file
+	// that is written once, from one end to the other, and flushed. Where the
+	// host cannot, or the file lives in memory, it changes nothing.
+	WriteBehind bool
 	// Overwrite lets Create replace the contents of an existing file.
 	Overwrite bool
 }
@@ -57,6 +62,7 @@ type Device struct {
 	temp     bool // vanishes with its handle, so there is nothing to sync
 	limits   block.Limits
 	sys      system
+	behind   behind
 
 	syncs  block.SyncGroup
 	failed atomic.Pointer[error] // of the first sync that failed
@@ -201,6 +207,7 @@ func New(f *os.File, o Options) (*Device, error) {
 	d.h.refs.Store(1)
 	d.size.Store(size)
 	d.limits = d.sys.init(f, size, o.ReadOnly)
+	d.behind.on = o.WriteBehind && !o.ReadOnly
 	return d, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/fatkit/fatkit/block"
@@ -243,4 +244,36 @@ func BenchmarkWriteAtFUA4K(b *testing.B) {
 			}
 		}
 	})
+}
+
+// A file that is written behind holds the same bytes, and its host is told of
+// them in time.
+func TestWriteBehind(t *testing.T) {
+	d, err := Create(filepath.Join(t.TempDir(), "disk"), 1<<20, Options{WriteBehind: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	p := bytes.Repeat([]byte("written behind. "), 1<<16)
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for range behindBytes>>20 + 4 {
+				if _, err := d.WriteAt(p, 0); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := d.behind.written.Load(); n > behindBytes {
+		t.Errorf("%d bytes were written and the host was not told", n)
+	}
+	got := make([]byte, len(p))
+	if _, err := d.ReadAt(got, 0); err != nil || !bytes.Equal(got, p) {
+		t.Errorf("other bytes come back, %v", err)
+	}
+	if err := d.Flush(); err != nil {
+		t.Error(err)
+	}
 }

@@ -82,6 +82,7 @@ func (d *Device) writeAt(p []byte, off int64) (int, error) {
 	if err != nil {
 		return n, d.writeError(err)
 	}
+	d.wrote(int64(n))
 	return n, nil
 }
 
@@ -104,5 +105,6 @@ func (d *Device) WriteFile(off int64, f *os.File, srcOff, n int64) error {
 	if err := d.sys.copyRange(d.h.f, off, f, srcOff, n); err != nil {
 		return d.writeError(err)
 	}
+	d.wrote(n)
 	return nil
 }

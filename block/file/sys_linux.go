@@ -93,6 +93,14 @@ func (s *system) dataSync(f *os.File) error {
 	return retry(func() error { return unix.Fdatasync(int(f.Fd())) })
 }
 
+// startWriting begins to write every changed page of the file to the medium,
+// and does not wait for it.
+func (s *system) startWriting(f *os.File) {
+	if !s.memory {
+		_ = unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+	}
+}
+
 // zero makes a range read as zeroes, as a hole if it may.
 func (s *system) zero(f *os.File, off, n int64, mayPunch bool) error {
 	if mayPunch {

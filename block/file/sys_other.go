@@ -30,6 +30,8 @@ func (s *system) writeDurable(f *os.File, p []byte, off int64) (int, error) {
 // FlushFileBuffers on Windows.
 func (s *system) dataSync(f *os.File) error { return f.Sync() }
 
+func (s *system) startWriting(f *os.File) {}
+
 func (s *system) zero(f *os.File, off, n int64, mayPunch bool) error {
 	return errors.ErrUnsupported
 }

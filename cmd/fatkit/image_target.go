@@ -27,7 +27,7 @@ func putNewFile(path string, force bool, write func(dev *file.Device) error) err
 	}
 	temp := tempName(path)
 	defer os.Remove(temp) // nothing is there any more if all went well
-	dev, err := file.Create(temp, 0, file.Options{})
+	dev, err := file.Create(temp, 0, file.Options{WriteBehind: true})
 	if err == nil {
 		err = write(dev)
 	}
