@@ -99,6 +99,7 @@ func BenchmarkOpen1TiB(b *testing.B) {
 	}{
 		{"64k", CreateOptions{}},
 		{"extended-16k", CreateOptions{ClusterBytes: 16 << 10, ExtendedL2: true}},
+		{"4k", CreateOptions{ClusterBytes: 4096}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			path := newFile(b, 1<<40, c.o)

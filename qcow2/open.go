@@ -123,19 +123,26 @@ func (img *Image) openTables() error {
 	return err
 }
 
+// tableStepBytes is how much of an L1 table is read at once.
+const tableStepBytes = 256 << 10
+
 // readL1 reads an L1 table. The number of entries was validated.
 func readL1(file *container, offset int64, entries int) ([]qcow2fmt.L1Entry, error) {
 	// Look before allocating: the number may be a lie.
 	if err := file.readTable(nil, offset+int64(entries)*8, "L1 table"); err != nil {
 		return nil, err
 	}
-	p := make([]byte, entries*8)
-	if err := file.readTable(p, offset, "L1 table"); err != nil {
-		return nil, err
-	}
 	l1 := make([]qcow2fmt.L1Entry, entries)
-	for i := range l1 {
-		l1[i] = qcow2fmt.L1Entry(binary.BigEndian.Uint64(p[i*8:]))
+	buf := getScratch(min(entries*8, tableStepBytes))
+	defer buf.Release()
+	for done := 0; done < entries; {
+		p := buf.data[:min((entries-done)*8, tableStepBytes)]
+		if err := file.readTable(p, offset+int64(done)*8, "L1 table"); err != nil {
+			return nil, err
+		}
+		for ; len(p) > 0; p, done = p[8:], done+1 {
+			l1[done] = qcow2fmt.L1Entry(binary.BigEndian.Uint64(p))
+		}
 	}
 	return l1, nil
 }

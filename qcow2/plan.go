@@ -248,7 +248,7 @@ func (img *Image) copyRun(p *plan, r run, host int64) error {
 	p.sync = true
 	buf := getScratch(int(r.n))
 	defer buf.Release()
-	if err := img.readRun(buf.data, r); err != nil {
+	if err := img.readRun(buf.data, r, r.n); err != nil {
 		return err
 	}
 	return img.file.writeAt(buf.data, host)

@@ -35,7 +35,7 @@ func (img *Image) read(p []byte, off int64) (int, error) {
 		if err != nil {
 			return done, err
 		}
-		if err := img.readRun(p[done:done+int(r.n)], r); err != nil {
+		if err := img.readRun(p[done:done+int(r.n)], r, int64(len(p))); err != nil {
 			return done, err
 		}
 		done += int(r.n)
@@ -43,13 +43,13 @@ func (img *Image) read(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-// readRun fills p, which is as long as r.
-func (img *Image) readRun(p []byte, r run) error {
+// readRun fills p, which is as long as r, as a part of a read of n bytes.
+func (img *Image) readRun(p []byte, r run, n int64) error {
 	switch r.state {
 	case stored:
 		return img.file.readData(p, r.host)
 	case compressed:
-		return img.readCompressed(p, r)
+		return img.readCompressed(p, r, n)
 	case unallocated:
 		return img.readBacking(p, r.off)
 	}
@@ -57,9 +57,10 @@ func (img *Image) readRun(p []byte, r run) error {
 	return nil
 }
 
-// readCompressed fills p with a piece of a compressed cluster.
-func (img *Image) readCompressed(p []byte, r run) error {
-	if img.clusters == nil && int64(len(p)) == img.geo.ClusterBytes() {
+// readCompressed fills p with a piece of a compressed cluster, for a read of n
+// bytes.
+func (img *Image) readCompressed(p []byte, r run, n int64) error {
+	if int64(len(p)) == img.geo.ClusterBytes() && img.passesBy(r, n) {
 		return img.decompress(p, r.entry)
 	}
 	data, err := img.decompressed(r.entry)
@@ -68,6 +69,24 @@ func (img *Image) readCompressed(p []byte, r run) error {
 	}
 	copy(p, data[r.off&(img.geo.ClusterBytes()-1):])
 	return nil
+}
+
+// scanBytes is the length from which on a read is taken for a part of going
+// through the disk from one end to the other, as copies do. It would fill the
+// cache of decompressed clusters with what nobody asks for again.
+const scanBytes = 128 << 10
+
+// passesBy reports whether a run of a read of n bytes, a compressed cluster or a
+// piece of one, is to leave the cache alone.
+func (img *Image) passesBy(r run, n int64) bool {
+	if img.clusters == nil {
+		return true
+	}
+	if n < scanBytes || r.n < img.geo.ClusterBytes() {
+		return false
+	}
+	_, cached := img.clusters.peek(r.entry)
+	return !cached
 }
 
 // readBacking fills p from the backing file, and with zeroes past its end.

@@ -14,12 +14,13 @@ func (img *Image) AppendSegments(dst []block.Segment, off, n int64) ([]block.Seg
 	}
 	e := img.maps.enter()
 	defer e.Release()
+	whole := n
 	for n > 0 {
 		r, err := img.maps.find(off, n)
 		if err != nil {
 			return dst, err
 		}
-		if dst, err = img.appendRun(dst, r, e); err != nil {
+		if dst, err = img.appendRun(dst, r, whole, e); err != nil {
 			return dst, err
 		}
 		off, n = off+r.n, n-r.n
@@ -27,25 +28,25 @@ func (img *Image) AppendSegments(dst []block.Segment, off, n int64) ([]block.Seg
 	return dst, nil
 }
 
-// appendRun appends the segments of r. Segments of the file keep the epoch
-// from ending, so that their clusters get no new owner.
-func (img *Image) appendRun(dst []block.Segment, r run, e *epoch) ([]block.Segment, error) {
+// appendRun appends the segments of r, a part of a read of n bytes. Segments of
+// the file keep the epoch from ending, so that their clusters get no new owner.
+func (img *Image) appendRun(dst []block.Segment, r run, n int64, e *epoch) ([]block.Segment, error) {
 	switch r.state {
 	case stored:
 		return appendClipped(dst, img.file.dev, r.host, r.n, e)
 	case compressed:
-		return img.appendCompressed(dst, r)
+		return img.appendCompressed(dst, r, n)
 	case unallocated:
 		return appendClipped(dst, img.backing, r.off, r.n, nil)
 	}
 	return append(dst, block.ZeroSegment(r.n)), nil
 }
 
-// appendCompressed appends a piece of a compressed cluster, which the cache
-// keeps, or which lies in pooled memory until it is released.
-func (img *Image) appendCompressed(dst []block.Segment, r run) ([]block.Segment, error) {
+// appendCompressed appends a piece of a compressed cluster, for a read of n
+// bytes. The cache keeps it, or it lies in pooled memory until it is released.
+func (img *Image) appendCompressed(dst []block.Segment, r run, n int64) ([]block.Segment, error) {
 	in := r.off & (img.geo.ClusterBytes() - 1)
-	if img.clusters != nil {
+	if !img.passesBy(r, n) {
 		data, err := img.decompressed(r.entry)
 		if err != nil {
 			return dst, err
