@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"io/fs"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/fatkit/fatkit/block"
@@ -20,8 +18,9 @@ import (
 type Source struct {
 	Name     string       // what a person calls it
 	Device   block.Device // a medium, which begins with the file system
+	Start    int64        // where Device begins on its disk, in bytes
 	Dir      string       // a directory of the host
-	FS       fs.FS        // any tree; one that is a vfs.FS can be changed
+	FS       fs.FS        // any tree; one that is a vfs.FS can be changed, and is closed if it is an io.Closer
 	ReadOnly bool         // refuse every change
 	// Close, if not nil, gives up what is above. The namespace calls it after an
 	// unmount; before a successful mount it is the caller's.
@@ -48,14 +47,6 @@ const (
 	Certain    Confidence = 100 // it is what was asked for
 )
 
-// Mounted is a volume as its driver sees it. It may implement [Describer] and
-// [Labeler], and the capabilities of package vfs. Close makes all changes
-// durable and leaves the source open.
-type Mounted interface {
-	vfs.FS
-	io.Closer
-}
-
 // Driver makes volumes of sources. Its methods may be called concurrently. A
 // driver may implement [Formatter] and [Checker].
 type Driver interface {
@@ -64,8 +55,11 @@ type Driver interface {
 	// Probe looks at a source. saw says in a few words what is there, also if
 	// the driver cannot mount it.
 	Probe(ctx context.Context, src *Source) (c Confidence, saw string)
-	// Mount makes a volume. ctx bounds the mounting, not the use.
-	Mount(ctx context.Context, src *Source) (Mounted, error)
+	// Mount makes a volume. The tree may implement [Describer], [Labeler] and
+	// [ReadOnlyer], and the capabilities of package vfs. If it is an io.Closer,
+	// Close makes all changes durable at the unmount; it leaves the source
+	// open. ctx bounds the mounting, not the use.
+	Mount(ctx context.Context, src *Source) (vfs.FS, error)
 }
 
 // FormatOptions are what a person may ask of an empty file system. Zero values
@@ -98,6 +92,9 @@ type Description struct {
 
 // Describer is a volume that can tell what it is.
 type Describer interface{ Describe() (Description, error) }
+
+// ReadOnlyer is a volume that knows whether it can be changed.
+type ReadOnlyer interface{ ReadOnly() bool }
 
 // Labeler is a volume whose label can be changed; "" removes it.
 type Labeler interface{ SetLabel(label string) error }
@@ -184,6 +181,18 @@ func (r *Registry) take(ctx context.Context, src *Source, name string) (Driver, 
 	return best, nil
 }
 
+// formatter returns the first driver that can make file systems on devices.
+func (r *Registry) formatter() (Formatter, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, d := range r.drivers {
+		if f, ok := d.(Formatter); ok {
+			return f, true
+		}
+	}
+	return nil, false
+}
+
 // give ends a use of a driver.
 func (r *Registry) give(d Driver) {
 	r.mu.Lock()
@@ -216,6 +225,3 @@ func choose(ctx context.Context, src *Source, all []Driver) (Driver, error) {
 	slices.SortStableFunc(answers, func(a, b answer) int { return cmp.Compare(b.c, a.c) })
 	return answers[0].d, nil
 }
-
-// String lists the drivers, for messages.
-func (r *Registry) String() string { return strings.Join(r.Drivers(), ", ") }

@@ -294,8 +294,9 @@ func (n *Namespace) Files() []FileInfo {
 }
 
 // exclusive runs fn on the source of the volume at a place while it is not
-// mounted, and mounts it again.
-func (n *Namespace) exclusive(ctx context.Context, point, what string, fn func(*Volume) error) error {
+// mounted, and mounts it again: by the driver called again, or by the one that is
+// most sure if that is "".
+func (n *Namespace) exclusive(ctx context.Context, point, what string, fn func(*Volume) (again string, err error)) error {
 	m, err := n.take(point, false, what)
 	if err != nil {
 		return err
@@ -305,17 +306,17 @@ func (n *Namespace) exclusive(ctx context.Context, point, what string, fn func(*
 		return &busyError{"it is another name of a directory of " + n.origin(m)}
 	}
 	old := m.vol
-	failed := old.end()
+	again, failed := old.driver.Name(), old.end()
 	if failed == nil {
-		failed = fn(old)
+		again, failed = fn(old)
 	}
-	fsys, err := old.driver.Mount(context.WithoutCancel(ctx), old.source)
+	n.registry.give(old.driver)
+	v, err := n.mount(context.WithoutCancel(ctx), old.source, again)
 	if err != nil {
 		n.drop(m)
-		n.registry.give(old.driver)
 		return errors.Join(failed, fmt.Errorf("it is no longer mounted: %w", err), old.source.close())
 	}
-	n.publish(m, newVolume(fsys, old.driver, old.source, n.options.DeviceNames), ".", false)
+	n.publish(m, v, ".", false)
 	return failed
 }
 
@@ -323,50 +324,61 @@ func (n *Namespace) exclusive(ctx context.Context, point, what string, fn func(*
 // repairs it if that is asked for. Each finding goes to found. While files are
 // open that is [ErrBusy]; a driver that cannot check is errors.ErrUnsupported.
 func (n *Namespace) Check(ctx context.Context, point string, repair bool, found func(diskerr.Finding)) error {
-	c, err := driverOf[Checker](n, point)
+	v, err := n.at(point)
 	if err == nil {
-		err = n.exclusive(ctx, point, "it is being checked", func(v *Volume) error {
+		c, ok := v.driver.(Checker)
+		if !ok {
+			return pathError("check", point, errors.ErrUnsupported)
+		}
+		err = n.exclusive(ctx, point, "it is being checked", func(v *Volume) (string, error) {
 			if repair && v.readOnly {
-				return diskerr.ErrReadOnly
+				return v.driver.Name(), diskerr.ErrReadOnly
 			}
-			return c.Check(ctx, v.source, repair, found)
+			return v.driver.Name(), c.Check(ctx, v.source, repair, found)
 		})
 	}
 	return pathError("check", point, err)
 }
 
-// Format makes an empty file system at a place: what was there is lost. While
-// files are open that is [ErrBusy]; a driver that cannot format is
-// errors.ErrUnsupported.
+// Format makes an empty file system at a place: what was there is lost. It is
+// made by the driver that has the place or, if that cannot and has a device, by
+// the first of the registry that can. While files are open that is [ErrBusy];
+// without such a driver it is errors.ErrUnsupported.
 func (n *Namespace) Format(ctx context.Context, point string, o FormatOptions) error {
-	f, err := driverOf[Formatter](n, point)
+	v, err := n.at(point)
 	if err == nil {
-		err = n.exclusive(ctx, point, "it is being formatted", func(v *Volume) error {
-			if v.readOnly {
-				return diskerr.ErrReadOnly
+		f, ok := v.driver.(Formatter)
+		if !ok && v.source.Device != nil {
+			f, ok = n.registry.formatter()
+		}
+		if !ok {
+			return pathError("format", point, errors.ErrUnsupported)
+		}
+		err = n.exclusive(ctx, point, "it is being formatted", func(v *Volume) (string, error) {
+			if v.source.ReadOnly {
+				return v.driver.Name(), diskerr.ErrReadOnly
 			}
-			return f.Format(ctx, v.source, o)
+			if err := f.Format(ctx, v.source, o); err != nil {
+				return "", err
+			}
+			return "", v.source.Device.Flush()
 		})
 	}
 	return pathError("format", point, err)
 }
 
-// driverOf returns the driver at a place, if it can do what T says.
-func driverOf[T any](n *Namespace, point string) (T, error) {
-	var none T
+// at returns the volume that is mounted exactly at a place.
+func (n *Namespace) at(point string) (*Volume, error) {
 	p, err := parsePoint(point)
 	if err != nil {
-		return none, err
+		return nil, err
 	}
 	m := n.table.Load().at(p.letter, p.key)
 	switch {
 	case m == nil:
-		return none, ErrNoDrive
+		return nil, ErrNoDrive
 	case m.vol == nil:
-		return none, &busyError{m.busy}
+		return nil, &busyError{m.busy}
 	}
-	if d, ok := m.vol.driver.(T); ok {
-		return d, nil
-	}
-	return none, errors.ErrUnsupported
+	return m.vol, nil
 }

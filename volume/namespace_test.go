@@ -39,7 +39,7 @@ func (fatDriver) Probe(_ context.Context, src *volume.Source) (volume.Confidence
 	return volume.Certain, "FAT"
 }
 
-func (fatDriver) Mount(_ context.Context, src *volume.Source) (volume.Mounted, error) {
+func (fatDriver) Mount(_ context.Context, src *volume.Source) (vfs.FS, error) {
 	return fat.Open(src.Device, fat.Options{})
 }
 

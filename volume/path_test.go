@@ -77,7 +77,7 @@ func FuzzParsePath(f *testing.F) {
 		f.Add(s, ".")
 	}
 	f.Fuzz(func(t *testing.T, s, dir string) {
-		if !fs.ValidPath(dir) || len(dir) > 100 || strings.Contains(dir, `\`) {
+		if !fs.ValidPath(dir) || len(dir) > 100 || strings.ContainsAny(dir, "\\\x00") {
 			return
 		}
 		p, err := ParsePath(s)

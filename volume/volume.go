@@ -38,6 +38,9 @@ type Volume struct {
 
 func newVolume(fsys vfs.FS, d Driver, src *Source, deviceNames bool) *Volume {
 	v := &Volume{fsys: fsys, driver: d, source: src, readOnly: src.ReadOnly, deviceNames: deviceNames, files: map[*File]struct{}{}}
+	if r, ok := fsys.(ReadOnlyer); ok {
+		v.readOnly = v.readOnly || r.ReadOnly()
+	}
 	v.ctx, v.cancel = context.WithCancel(context.Background())
 	return v
 }

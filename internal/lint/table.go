@@ -32,6 +32,7 @@ var within = []edge{
 	{"vfs/host", "internal/hostfs"},
 	{"internal/hostfs/", "internal/hostfs"},
 	{"internal/journal", "internal/hostfs"},
+	{"stack/drivers", "stack"},
 }
 
 // suites are the packages that only tests import. They may be used by the

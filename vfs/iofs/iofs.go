@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"sync"
+	"sync/atomic"
 
 	"github.com/fatkit/fatkit/diskerr"
 	"github.com/fatkit/fatkit/vfs"
@@ -43,7 +44,12 @@ func readOnly(op, name string) error {
 func (f *FS) Open(name string) (fs.File, error) { return f.inner.Open(name) }
 
 // Stat implements fs.StatFS.
-func (f *FS) Stat(name string) (fs.FileInfo, error) { return fs.Stat(f.inner, name) }
+func (f *FS) Stat(name string) (fs.FileInfo, error) {
+	if !fs.ValidPath(name) { // not every tree says so
+		return nil, &fs.PathError{Op: "stat", Path: name, Err: fs.ErrInvalid}
+	}
+	return fs.Stat(f.inner, name)
+}
 
 // ReadDir implements fs.ReadDirFS.
 func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) { return fs.ReadDir(f.inner, name) }
@@ -65,6 +71,9 @@ func (f *FS) OpenFile(name string, flag int, _ fs.FileMode) (vfs.File, error) {
 	}
 	if flags.Write || flags.Create || flags.Append {
 		return nil, readOnly("open", name)
+	}
+	if !fs.ValidPath(name) {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
 	}
 	inner, err := f.inner.Open(name)
 	if err != nil {
@@ -90,6 +99,8 @@ type file struct {
 	name     string
 	readerAt io.ReaderAt // inner, if it can
 
+	closed atomic.Bool
+
 	mu    sync.Mutex
 	inner fs.File
 	at    int64 // where Read continues
@@ -102,9 +113,24 @@ var _ fs.ReadDirFile = (*file)(nil)
 func (f *file) Stat() (fs.FileInfo, error) { return f.inner.Stat() }
 
 func (f *file) Close() error {
+	if f.closed.Swap(true) { // not every file says so
+		return f.err("close", fs.ErrClosed)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.inner.Close()
+}
+
+// readAt reads from the inner file's ReaderAt. Not every one takes an offset
+// beyond the end for the end.
+func (f *file) readAt(p []byte, off int64) (int, error) {
+	n, err := f.readerAt.ReadAt(p, off)
+	if n == 0 && err != nil && err != io.EOF {
+		if fi, serr := f.inner.Stat(); serr == nil && off >= fi.Size() {
+			return 0, io.EOF
+		}
+	}
+	return n, err
 }
 
 func (f *file) err(op string, err error) error {
@@ -120,12 +146,15 @@ func (f *file) ReadDir(n int) ([]fs.DirEntry, error) {
 }
 
 func (f *file) Read(p []byte) (int, error) {
+	if f.closed.Load() {
+		return 0, f.err("read", fs.ErrClosed)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var n int
 	var err error
 	if f.readerAt != nil {
-		n, err = f.readerAt.ReadAt(p, f.at)
+		n, err = f.readAt(p, f.at)
 		if n > 0 && err == io.EOF {
 			err = nil
 		}
@@ -138,11 +167,14 @@ func (f *file) Read(p []byte) (int, error) {
 }
 
 func (f *file) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 {
+	switch {
+	case off < 0:
 		return 0, f.err("read", fs.ErrInvalid)
+	case f.closed.Load():
+		return 0, f.err("read", fs.ErrClosed)
 	}
 	if f.readerAt != nil {
-		return f.readerAt.ReadAt(p, off)
+		return f.readAt(p, off)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
