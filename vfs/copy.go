@@ -62,7 +62,7 @@ func Copy(ctx context.Context, dst FS, to string, src fs.FS, from string, o Copy
 	if err != nil {
 		return c.done, c.fail(from, err)
 	}
-	return c.done, c.object(to, from, fi, 0)
+	return c.done, c.object(to, sighting{name: from, fi: fi}, 0)
 }
 
 // copier is one call of Copy.
@@ -73,6 +73,8 @@ type copier struct {
 	o    CopyOptions
 	done Tally
 	pipe *pipe // made for the first file
+
+	spare chan []byte // memory for files that are read before their turn
 }
 
 // stat looks at an object of the source as the link policy says.
@@ -107,8 +109,9 @@ func (c *copier) progress() {
 	}
 }
 
-// object copies whatever from is.
-func (c *copier) object(to, from string, fi fs.FileInfo, depth int) error {
+// object copies whatever s is.
+func (c *copier) object(to string, s sighting, depth int) error {
+	from, fi := s.name, s.fi
 	if err := c.ctx.Err(); err != nil {
 		return err
 	}
@@ -123,7 +126,7 @@ func (c *copier) object(to, from string, fi fs.FileInfo, depth int) error {
 	case mode.IsDir():
 		return c.dir(to, from, fi, depth)
 	case mode.IsRegular():
-		return c.fail(from, c.file(to, from, fi))
+		return c.fail(from, c.file(to, s))
 	case mode&fs.ModeSymlink != 0:
 		return c.fail(from, c.link(to, from))
 	}
@@ -140,17 +143,16 @@ func (c *copier) dir(to, from string, fi fs.FileInfo, depth int) error {
 	if err != nil {
 		return c.fail(from, err)
 	}
+	look := c.lookAhead(from, entries)
+	defer look.stop()
 	for _, e := range entries {
-		sub := path.Join(from, e.Name())
-		info, err := e.Info()
-		if err == nil {
-			info, err = c.resolve(sub, info)
-		}
-		if err == nil {
-			err = c.object(path.Join(to, e.Name()), sub, info, depth+1)
+		s := look.next()
+		if s.err == nil {
+			err = c.object(path.Join(to, e.Name()), s, depth+1)
 		} else {
-			err = c.fail(sub, err)
+			err = c.fail(s.name, s.err)
 		}
+		c.giveBack(s.content)
 		if err != nil {
 			return err
 		}
@@ -180,32 +182,31 @@ func (c *copier) link(to, from string) error {
 }
 
 // file copies one regular file.
-func (c *copier) file(to, from string, fi fs.FileInfo) error {
-	in, err := c.src.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := c.dst.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-	exists := errors.Is(err, fs.ErrExist)
-	if exists {
-		old, serr := fs.Stat(c.dst, to)
-		if serr == nil && (c.o.NoReplace || c.o.Replace != nil && !c.o.Replace(to, old, fi)) {
-			return nil
+func (c *copier) file(to string, s sighting) error {
+	var in fs.File
+	if s.content == nil {
+		var err error
+		if in, err = c.src.Open(s.name); err != nil {
+			return err
 		}
-		out, err = c.dst.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+		defer in.Close()
 	}
-	if err != nil {
+	out, exists, err := c.create(to, s.fi)
+	if err != nil || out == nil {
 		return err
 	}
-	if err = Reserve(out, fi.Size()); err == nil {
-		err = c.bytes(out, in, fi.Size())
+	if err = Reserve(out, s.fi.Size()); err == nil {
+		if in == nil {
+			err = c.write(out, s.content)
+		} else {
+			err = c.bytes(out, in, s.fi.Size())
+		}
 	}
 	if cerr := out.Close(); err == nil {
 		err = cerr
 	}
 	if err == nil && c.o.Preserve {
-		err = c.preserve(to, from, fi)
+		err = c.preserve(to, s.name, s.fi)
 	}
 	if err != nil {
 		if !exists {
@@ -216,6 +217,21 @@ func (c *copier) file(to, from string, fi fs.FileInfo) error {
 	c.done.Files++
 	c.progress()
 	return nil
+}
+
+// create opens a file of the target, which is empty then. It returns nil for
+// one that is to be left alone. exists says that it was there.
+func (c *copier) create(to string, by fs.FileInfo) (out File, exists bool, err error) {
+	out, err = c.dst.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if exists = errors.Is(err, fs.ErrExist); !exists {
+		return out, false, err
+	}
+	old, serr := fs.Stat(c.dst, to)
+	if serr == nil && (c.o.NoReplace || c.o.Replace != nil && !c.o.Replace(to, old, by)) {
+		return nil, true, nil
+	}
+	out, err = c.dst.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+	return out, true, err
 }
 
 // preserve sets times and attributes of a copy. What the target cannot keep is
