@@ -25,10 +25,6 @@ func (v *Volume) openSlots(n *node, d *directory, from, to int) {
 	}
 }
 
-// maxErased is how many entries may be erased, beyond the number there are,
-// before the generator of short names is made anew.
-const maxErased = 1000
-
 // newName is a name that is about to get an entry.
 type newName struct {
 	text  string
@@ -57,6 +53,7 @@ func (v *Volume) nameFor(d *directory, name string, vacated []position) newName 
 	}
 	for _, at := range vacated {
 		d.namer.Release([11]byte(d.slot(at.slot)))
+		d.namer.ReleaseLong(d.nameAt(at, v.codePage))
 	}
 	n := newName{text: name, short: d.namer.Assign(name)}
 	if n.short.NeedLong {
@@ -66,6 +63,7 @@ func (v *Volume) nameFor(d *directory, name string, vacated []position) newName 
 		if old := [11]byte(d.slot(at.slot)); old != n.short.Name {
 			d.namer.Reserve(old)
 		}
+		d.namer.ReserveLong(d.nameAt(at, v.codePage))
 	}
 	return n
 }
@@ -127,8 +125,9 @@ func (v *Volume) place(n *node, d *directory, start int, name *newName, e *fatfm
 	at := position{slot: start + k - 1, long: k - 1}
 	e.Encode(d.slot(at.slot))
 	d.learn(at, name.text, e, v.codePage)
-	if d.namer != nil {
-		d.namer.Reserve(e.Name) // again, if it was that of an entry erased since
+	if d.namer != nil { // again, if they were those of an entry erased since
+		d.namer.Reserve(e.Name)
+		d.namer.ReserveLong(name.text)
 	}
 	if d.end = max(d.end, start+k); d.stale > d.end {
 		v.openSlots(n, d, d.end, d.stale) // they are zero in memory
@@ -144,16 +143,15 @@ func (v *Volume) erase(n *node, d *directory, at position) { v.eraseAs(n, d, at,
 // eraseAs is erase with another way to mark a slot.
 func (v *Volume) eraseAs(n *node, d *directory, at position, mark func(slot []byte)) {
 	e := fatfmt.DecodeDirEntry(d.slot(at.slot))
-	for _, name := range []string{d.nameAt(at, v.codePage), presentable(fatfmt.ShortNameString(e.Name, 0, v.codePage))} {
+	long := d.nameAt(at, v.codePage)
+	for _, name := range []string{long, presentable(fatfmt.ShortNameString(e.Name, 0, v.codePage))} {
 		if key := fatfmt.FoldKey(name); d.names[key] == at {
 			delete(d.names, key)
 		}
 	}
 	if d.namer != nil {
 		d.namer.Release(e.Name)
-		if d.erased++; d.erased > maxErased+len(d.names) {
-			d.namer, d.erased = nil, 0 // it remembers long names for ever
-		}
+		d.namer.ReleaseLong(long)
 	}
 	v.openSlots(n, d, at.start(), at.slot+1)
 	for i := at.start(); i <= at.slot; i++ {

@@ -33,15 +33,14 @@ func (p position) start() int { return p.slot - p.long }
 // It is read with treeMu held for reading and changed with treeMu held for
 // writing.
 type directory struct {
-	raw    []byte
-	names  map[string]position // by the fold key of the long and the short name
-	namer  *fatfmt.ShortNamer  // made for the first new name
-	end    int                 // no slot from here on is in use
-	stale  int                 // on the medium, slots from end to here may not be zero
-	holes  int                 // free slots before end
-	hint   int                 // where to look for a hole first
-	erased int                 // entries erased since namer was made
-	small  int                 // no hole has room for this many slots; 0 means not known
+	raw   []byte
+	names map[string]position // by the fold key of the long and the short name
+	namer *fatfmt.ShortNamer  // made for the first new name
+	end   int                 // no slot from here on is in use
+	stale int                 // on the medium, slots from end to here may not be zero
+	holes int                 // free slots before end
+	hint  int                 // where to look for a hole first
+	small int                 // no hole has room for this many slots; 0 means not known
 
 	// twins are the slots of directories whose chain an earlier entry leads to
 	// as well, which only damage explains.

@@ -151,10 +151,26 @@ func (n *ShortNamer) ReserveLong(name string) {
 	}
 }
 
-// Release forgets a name that [ShortNamer.Reserve] or Assign noted.
-func (n *ShortNamer) Release(name [11]byte) {
-	if n.taken[name] &^= byShort; n.taken[name] == 0 {
-		delete(n.taken, name)
+// Release forgets a short name that [ShortNamer.Reserve] or Assign noted.
+func (n *ShortNamer) Release(name [11]byte) { n.release(name, byShort) }
+
+// ReleaseLong forgets a long name that [ShortNamer.ReserveLong] or Assign
+// noted.
+func (n *ShortNamer) ReleaseLong(name string) {
+	if s, ok := ShortOf(name, n.cp); ok {
+		n.release(s.Name, byLong)
+	}
+}
+
+// release forgets that by has a name. When no name is left, nothing is.
+func (n *ShortNamer) release(name [11]byte, by taker) {
+	left := n.taken[name] &^ by
+	if left != 0 {
+		n.taken[name] = left
+		return
+	}
+	if delete(n.taken, name); len(n.taken) == 0 {
+		clear(n.next)
 	}
 }
 

@@ -280,6 +280,39 @@ func TestReserveAndRelease(t *testing.T) {
 	}
 }
 
+// A namer forgets all that it was told: it can stay with a directory for ever,
+// and names that were removed keep nobody from theirs.
+func TestReleaseForgets(t *testing.T) {
+	n := NewShortNamer(mustCodePage(t, 437), 0)
+	n.ReserveLong("longna~1.txt")
+	if s := n.Assign("long name.txt"); string(s.Name[:]) != "LONGNA~2TXT" {
+		t.Errorf("a short name that is a long one gives %q", s.Name)
+	} else {
+		n.Release(s.Name)
+	}
+	n.ReleaseLong("LongNa~1.txt")
+	if s := n.Assign("long name.txt"); string(s.Name[:]) != "LONGNA~1TXT" {
+		t.Errorf("after the long name is gone: %q", s.Name)
+	} else {
+		n.Release(s.Name)
+	}
+	given := map[string]Short{}
+	for i := range 2000 {
+		for _, name := range []string{fmt.Sprintf("crowded name %d", i), fmt.Sprintf("Short%d", i%1000)} {
+			if _, ok := given[name]; !ok {
+				given[name] = n.Assign(name)
+			}
+		}
+	}
+	for name, s := range given {
+		n.Release(s.Name)
+		n.ReleaseLong(name)
+	}
+	if len(n.taken) != 0 || len(n.next) != 0 {
+		t.Errorf("%d names and %d counters are left", len(n.taken), len(n.next))
+	}
+}
+
 func FuzzAssign(f *testing.F) {
 	f.Add(437, "long name one\nlong name two\nLONGNA~1")
 	f.Add(932, "漢字漢字漢字\n漢字漢字漢\nＡ")
