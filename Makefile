@@ -68,6 +68,7 @@ long: setup lint cross race ## the full counts: a minute of fuzzing a target, al
 	./test/fuzz.sh $(LONGFUZZ)
 	FATKIT_LONG=1 $(GO) test -count=1 -timeout 60m ./...
 	NBD_SOAK=10m $(GO) test -count=1 -timeout 20m -run Soak ./nbd
+	dir=$$(mktemp -d) && ./test/libnbd.sh $$dir && NBD_LIBNBD=$$dir $(GO) test -count=1 -run NewerLibnbd ./nbd && rm -r $$dir
 
 .PHONY: man
 man: ## write the manual pages anew

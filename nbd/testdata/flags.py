@@ -6,7 +6,9 @@ import sys
 import nbd
 
 h = nbd.NBD()
-h.set_strict_mode(0)  # let wrong requests reach the server
+# Let wrong requests reach the server, but with the flag that says that payload
+# follows, where the protocol has it.
+h.set_strict_mode(getattr(nbd, "STRICT_AUTO_FLAG", 0))
 h.add_meta_context(nbd.CONTEXT_BASE_ALLOCATION)
 h.connect_uri(sys.argv[1])
 size = h.get_size()

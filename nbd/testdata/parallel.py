@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""parallel.py URI OPERATIONS [structured|simple]
+"""parallel.py URI OPERATIONS [extended|structured|simple]
 
 Random reads, writes, zeroes, trims and flushes over eight connections with 64
 requests in flight on each, checked against a shadow copy. Every request
@@ -75,6 +75,8 @@ class Connection:
         if mode == "simple":
             self.h.set_request_structured_replies(False)
         self.h.connect_uri(uri)
+        if mode == "extended":
+            assert self.h.get_extended_headers_negotiated()
         part = size // DEPTH
         self.free = [Slot(self, base + i * part, part) for i in range(DEPTH)]
         self.active, self.left = 0, operations // CONNECTIONS
