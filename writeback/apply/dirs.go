@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/fatkit/fatkit/internal/hostfs"
 )
@@ -23,7 +24,7 @@ type dirTable struct {
 }
 
 func (x *Executor) newDirTable(dirs []Dir) *dirTable {
-	return &dirTable{x: x, dirs: dirs, open: map[DirID]hostfs.Dir{}, opening: map[DirID]bool{}}
+	return &dirTable{x: x, dirs: slices.Clone(dirs), open: map[DirID]hostfs.Dir{}, opening: map[DirID]bool{}}
 }
 
 // get returns the open directory. It stays open until the next trim.

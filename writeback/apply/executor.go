@@ -164,6 +164,8 @@ type run struct {
 	recovering bool
 	source     Source
 
+	dirIDs  map[objectKey]DirID        // the directories of the plan
+	missing map[DirID]bool             // those that could not be brought into the tree
 	later   map[objectKey][]int        // moves by object, in order
 	patched map[uint64]hostfs.Identity // by tag, what patches made
 	touched map[DirID]bool             // directories to sync
@@ -186,7 +188,11 @@ func (x *Executor) newRun(ctx context.Context, p *Plan) *run {
 	r := &run{
 		x: x, ctx: ctx, plan: p, dirs: x.newDirTable(p.Dirs),
 		results: Results{Epoch: p.Epoch},
-		later:   map[objectKey][]int{}, patched: map[uint64]hostfs.Identity{}, touched: map[DirID]bool{},
+		dirIDs:  map[objectKey]DirID{}, missing: map[DirID]bool{},
+		later: map[objectKey][]int{}, patched: map[uint64]hostfs.Identity{}, touched: map[DirID]bool{},
+	}
+	for i := range p.Dirs {
+		r.dirIDs[keyOf(p.Dirs[i].ID)] = DirID(i)
 	}
 	for i := range p.Moves {
 		k := keyOf(p.Moves[i].Object)
@@ -199,7 +205,7 @@ func (x *Executor) newRun(ctx context.Context, p *Plan) *run {
 func (r *run) steps() {
 	p := r.plan
 	for i := range p.Moves { // all of them: half a cycle of names would be worse
-		r.step(OpMove, p.Moves[i].Tag, func() Result { return r.move(i) })
+		r.step(OpMove, p.Moves[i].Tag, func() Result { return r.noteDir(i, r.move(i)) })
 	}
 	for i := range p.Patches {
 		r.step(OpPatch, p.Patches[i].Tag, func() Result { return r.patch(&p.Patches[i]) })

@@ -31,6 +31,9 @@ func intact(found, want hostfs.Identity) bool {
 // move carries out move i.
 func (r *run) move(i int) Result {
 	m := &r.plan.Moves[i]
+	if r.missing[m.To.Dir] {
+		return waiting(errNoDir)
+	}
 	found, ok, err := r.dirs.look(m.From)
 	switch {
 	case err != nil && !isMissing(err):
@@ -43,6 +46,26 @@ func (r *run) move(i int) Result {
 		return r.displace(i)
 	}
 	return r.place(m)
+}
+
+// errNoDir says that a directory is not in the tree yet.
+var errNoDir = errors.New("its directory could not be made")
+
+// noteDir notes where a directory of the plan is after move i. One that is still
+// aside takes in nothing: what is moved there would vanish from the tree.
+func (r *run) noteDir(i int, res Result) Result {
+	id, ok := r.dirIDs[keyOf(r.plan.Moves[i].Object)]
+	if !ok || !r.plan.Moves[i].Object.Mode.IsDir() {
+		return res
+	}
+	d := &r.dirs.dirs[id]
+	switch {
+	case res.At != Place{} && !res.At.aside():
+		d.After = res.At
+	case d.Before.aside():
+		r.missing[id] = true
+	}
+	return res
 }
 
 // place moves the object to a name that is to be free.

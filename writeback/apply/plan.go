@@ -41,7 +41,8 @@ type Dir struct {
 
 // Plan is what one commit changes. Dirs[0] is the root of the tree; its places
 // are not used. The lists are carried out one after the other, each in its
-// order. Tags are the caller's; they say in the results which object is meant.
+// order: a directory comes before what is moved into it. Tags are the caller's;
+// they say in the results which object is meant.
 type Plan struct {
 	Epoch   uint64
 	Dirs    []Dir
