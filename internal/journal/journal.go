@@ -50,7 +50,7 @@ import (
 )
 
 // growBytes is the step in which the file takes room.
-const growBytes = 256 << 10
+const growBytes = 64 << 10
 
 // Journal is an open journal. Its methods may be called concurrently.
 type Journal struct {
