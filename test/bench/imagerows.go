@@ -26,36 +26,37 @@ var compressions = []string{"", "zlib", "zstd"}
 // clusters fit the cache of decompressed ones.
 const cachedSpan = 24 << 20
 
-// imageRows are the rows about qcow2 images.
+// imageRows are the rows about qcow2 images. Those about one kind of image
+// follow each other, since no more than one kind is kept.
 func imageRows() []row {
 	var rows []row
 	packTargets := []string{targetConvert, targetDeflate, targetZstd}
 	unpackTargets := []string{targetConvert, targetInflate, targetZstd}
 	for i, c := range compressions {
-		rows = append(rows, packRow(c, packTargets[i]), unpackRow(c, unpackTargets[i]))
-	}
-	for _, c := range compressions {
-		rows = append(rows, imageServerRow(c, "nbdcopy read", "MB/s", targetImageRead, "nbdcopy",
-			func(b *bench, s *product.Server) (sample, error) {
+		rows = append(rows, packRow(c, packTargets[i]), unpackRow(c, unpackTargets[i]),
+			imageServerRow(c, "nbdcopy read", "MB/s", targetImageRead, "nbdcopy", func(b *bench, s *product.Server) (sample, error) {
 				return copyBytes(s, b.mixed(), s.URI, "null:")
-			}))
-		span, target := int64(0), targetImageRead
-		if c != "" {
-			span, target = cachedSpan, targetCacheReads
-		}
-		for _, j := range []fioJob{{depth: 1}, {depth: 32}} {
-			j.rw, j.blockBytes, j.conns = "randread", 4<<10, 1
-			rows = append(rows, imageServerRow(c, j.name(), j.unit(), target, "fio",
-				func(b *bench, s *product.Server) (sample, error) {
-					j := j
-					if j.spanBytes = b.mixed(); span > 0 {
-						j.spanBytes = min(span, b.mixed())
-					}
-					return j.run(b, s)
-				}))
-		}
+			}),
+			imageReadsRow(c, 1), imageReadsRow(c, 32))
 	}
 	return rows
+}
+
+// imageReadsRow reads 4 KiB blocks at random: of a whole plain image, or of
+// what fits the cache of a compressed one.
+func imageReadsRow(compression string, depth int) row {
+	j := fioJob{rw: "randread", blockBytes: 4 << 10, depth: depth, conns: 1}
+	target := targetImageRead
+	if compression != "" {
+		target = targetCacheReads
+	}
+	return imageServerRow(compression, j.name(), j.unit(), target, "fio", func(b *bench, s *product.Server) (sample, error) {
+		j := j
+		if j.spanBytes = b.mixed(); compression != "" {
+			j.spanBytes = min(j.spanBytes, cachedSpan)
+		}
+		return j.run(b, s)
+	})
 }
 
 // kindOf names images whose clusters are compressed in a way.
@@ -112,11 +113,21 @@ func convertRow(name, target, out string, fatkit, qemu []string, source func(b *
 }
 
 // qcow2Image returns the mixed disk as a qcow2 image, made by qemu-img when it
-// is first asked for.
+// is first asked for. It takes the place of one of another kind, as each can
+// take gigabytes of memory.
 func (b *bench) qcow2Image(compression string) (string, error) {
 	path := filepath.Join(b.tmp, "mixed"+compression+".qcow2")
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
+	}
+	others, err := filepath.Glob(filepath.Join(b.tmp, "mixed*.qcow2"))
+	if err != nil {
+		return "", err
+	}
+	for _, other := range others {
+		if err := os.Remove(other); err != nil {
+			return "", err
+		}
 	}
 	raw, err := b.mixedImage()
 	if err != nil {

@@ -40,7 +40,7 @@ func run() error {
 	turns := flag.Int("n", 5, "turns of each row")
 	runtime := flag.Duration("runtime", 5*time.Second, "`TIME` of each turn of the rows that do not end by themselves")
 	only := flag.String("rows", ".", "rows whose name matches `REGEXP`")
-	mixedMiB := flag.Int64("image", 4096, "size of the disk of the rows about qcow2 images, in `MIB`")
+	mixedMiB := flag.Int64("image", 4096, "size of the disk of the rows about qcow2 images, in `MIB`; they take twice to thrice that on tmpfs")
 	dir := flag.String("dir", "", "folder for the trees, removed at the end (default a temporary one)")
 	tmpfs := flag.String("tmpfs", "/dev/shm", "folder on tmpfs, for what the rows build")
 	jsonFile := flag.String("json", "", "write the results to `FILE` too")
