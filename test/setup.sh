@@ -18,6 +18,10 @@ fio fio NBD-by-fio,bench
 qemu-img qemu-utils images-by-qemu-img
 qemu-io qemu-utils images-by-qemu-io
 qemu-nbd qemu-utils bench
+mkfs.ext4 e2fsprogs ext4-in-qcow2
+e2fsck e2fsprogs ext4-in-qcow2
+mkfs.xfs xfsprogs XFS-in-qcow2
+xfs_repair xfsprogs XFS-in-qcow2
 sfdisk fdisk MBR-by-sfdisk
 sgdisk gdisk GPT-by-sgdisk
 qemu-system-x86_64 qemu-system-x86 guests

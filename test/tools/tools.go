@@ -26,6 +26,7 @@ var packages = map[string]string{
 	"nbdinfo": "libnbd-bin", "nbdcopy": "libnbd-bin", "nbdfuse": "libnbd-bin", "nbdkit": "nbdkit", "fio": "fio",
 	"qemu-img": "qemu-utils", "qemu-nbd": "qemu-utils", "qemu-io": "qemu-utils",
 	"qemu-system-x86_64": "qemu-system-x86", "sfdisk": "fdisk", "sgdisk": "gdisk",
+	"mkfs.ext4": "e2fsprogs", "e2fsck": "e2fsprogs", "mkfs.xfs": "xfsprogs", "xfs_repair": "xfsprogs",
 	"fusermount3": "fuse3", "umount": "mount", "busybox": "busybox-static", "dpkg": "dpkg", "apt-get": "apt",
 }
 
