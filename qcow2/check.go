@@ -326,7 +326,7 @@ func (c *checker) countBitmap(b bitmap) error {
 			e := qcow2fmt.BitmapTableEntry(binary.BigEndian.Uint64(p[i:]))
 			at := off + done + int64(i)
 			if e.Reserved() != 0 {
-				c.report.corrupt(CodeReservedBits, at, "", "entry %#x of the table of bitmap %q has reserved bits set", uint64(e), b.Name)
+				c.report.corrupt(CodeReservedBits, at, "clear the entry; the bitmap is useless then", "entry %#x of the table of bitmap %q has reserved bits set", uint64(e), b.Name)
 			}
 			if e.Offset() == 0 || !c.validOffset(e.Offset(), at, false, "bitmap "+b.Name) {
 				continue

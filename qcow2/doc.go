@@ -50,5 +50,6 @@
 // It never looks at the contents of a file to find out its format, and opens
 // nothing that an image names: backing files come from an opener that the
 // caller gives ([Options.Backing]). Persistent bitmaps are not updated: an
-// enabled bitmap is marked as inconsistent before the first write.
+// enabled bitmap is marked as inconsistent before the first write. The others
+// follow when the disk changes its size.
 package qcow2

@@ -50,7 +50,13 @@ var fuzzBases = sync.OnceValue(func() [][]byte {
 				panic(err)
 			}
 		}
-		if err := img.finish(); err != nil {
+		if i == 0 {
+			err = addBitmap(img)
+		}
+		if err == nil {
+			err = img.finish()
+		}
+		if err != nil {
 			panic(err)
 		}
 		p := make([]byte, dev.Size())
@@ -61,6 +67,34 @@ var fuzzBases = sync.OnceValue(func() [][]byte {
 	}
 	return bases
 })
+
+// addBitmap gives an image a bitmap, as another program would.
+func addBitmap(img *Image) error {
+	run, err := img.refs.allocateTable(3) // directory, table, bits
+	if err != nil {
+		return err
+	}
+	size := img.geo.ClusterBytes()
+	at := run.first * size
+	p := make([]byte, 3*size)
+	dir := qcow2fmt.AppendBitmap(nil, &qcow2fmt.Bitmap{TableOffset: uint64(at + size), TableEntries: 1,
+		Type: qcow2fmt.BitmapTypeDirty, GranularityBits: 9, Name: "marks"})
+	copy(p, dir)
+	binary.BigEndian.PutUint64(p[size:], uint64(at+2*size))
+	if err := img.file.writeAt(p, at); err != nil {
+		return err
+	}
+	ext := binary.BigEndian.AppendUint64(nil, 1<<32) // one bitmap
+	ext = binary.BigEndian.AppendUint64(ext, uint64(len(dir)))
+	ext = binary.BigEndian.AppendUint64(ext, uint64(at))
+	img.hdr.SetExtension(qcow2fmt.ExtBitmaps, ext)
+	img.hdr.Autoclear |= qcow2fmt.AutoclearBitmaps
+	area, err := img.hdr.AppendArea(nil)
+	if err != nil {
+		return err
+	}
+	return img.file.writeAt(area, 0)
+}
 
 // patchBytes is the size of a patch: 3 bytes of offset, 8 bytes to put there.
 const patchBytes = 11

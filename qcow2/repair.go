@@ -60,7 +60,7 @@ func Repair(ctx context.Context, dev block.Device, mode RepairMode) (*Report, er
 var repairSteps = [...][]func(*checker) (bool, error){
 	RepairLeaks: {(*checker).lowerRefcounts},
 	RepairAll: {
-		(*checker).fixL1, (*checker).copyOut, (*checker).fixL2, (*checker).rebuildRefcounts,
+		(*checker).fixBitmaps, (*checker).fixL1, (*checker).copyOut, (*checker).fixL2, (*checker).rebuildRefcounts,
 		// Tables that shared a cluster with refcounts have it for themselves now.
 		(*checker).fixL2, (*checker).rebuildRefcounts, (*checker).lowerRefcounts,
 		(*checker).fixCopied, (*checker).clearMarks,
