@@ -7,7 +7,7 @@ import (
 
 // Activity is what a disk has seen so far.
 type Activity struct {
-	Writes       uint64 // changes of all kinds
+	Writes       uint64 // changes of all kinds; what was in the image when it was opened counts as one
 	WrittenBytes uint64
 	LastWrite    time.Time // zero if there was none
 	Flushes      uint64

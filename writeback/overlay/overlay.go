@@ -117,8 +117,8 @@ const loadWindow = 1 << 30
 // load finds out what is in the image. All of it counts as written since the
 // last epoch: nobody knows what became of that.
 func (d *Disk) load(ctx context.Context) error {
-	sectors := d.size / sectorBytes
-	d.written, d.since = newBitmap(sectors), newBitmap(sectors)
+	count := d.size / sectorBytes
+	d.written, d.since, d.room.stored = newBitmap(count), newBitmap(count), newBitmap(count)
 	d.did.init()
 	var extents []qcow2.MapExtent
 	for off := int64(0); off < d.size; off += loadWindow {
@@ -130,10 +130,16 @@ func (d *Disk) load(ctx context.Context) error {
 			return err
 		}
 		for _, e := range extents {
-			if e.State != qcow2.Absent {
-				d.since.set(e.Off/sectorBytes, (e.Off+e.Len)/sectorBytes)
-				d.room.used.Add(d.written.set(e.Off/sectorBytes, (e.Off+e.Len)/sectorBytes))
+			if e.State == qcow2.Absent {
+				continue
 			}
+			i, end := sectors(e.Off, e.Len)
+			d.since.set(i, end)
+			d.written.set(i, end)
+			if e.FileOff >= 0 {
+				d.room.take(i, end)
+			}
+			d.did.writes.Store(1)
 		}
 	}
 	return nil

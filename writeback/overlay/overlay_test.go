@@ -410,6 +410,7 @@ func TestRoom(t *testing.T) {
 		}
 		write(t, d, size-clusterBytes, clusterBytes, 8) // has its room
 		write(t, d, 0, 4*clusterBytes, 9)               // metadata
+		must(t, d.WriteZeroes(size/2, size/4, 0))       // takes none
 		if a := d.Activity(); a.Refused != 1 || a.UsedBytes != 14*clusterBytes {
 			t.Errorf("%+v", a)
 		}

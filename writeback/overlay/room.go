@@ -10,7 +10,8 @@ import (
 
 // room watches how much more the image may grow.
 type room struct {
-	used atomic.Int64 // clusters of the image
+	stored *bitmap      // sectors whose cluster has room in the image
+	used   atomic.Int64 // clusters of the image
 
 	// budget is how many more bytes may be taken until the file system is
 	// asked again, or askedAt is too long ago: others fill it as well.
@@ -25,19 +26,22 @@ const (
 	askBytes = 64 << 20
 )
 
+// take notes that the clusters of the sectors [i, end) have room.
+func (r *room) take(i, end int64) { r.used.Add(r.stored.set(i, end)) }
+
 // ask refuses a change of the sectors [i, end), which are [off, off+n), if
 // there is no room for it.
 func (r *room) ask(d *Disk, i, end, off, n int64) error {
 	if d.o.LimitBytes == 0 && d.o.FreeBytes == nil {
 		return nil
 	}
-	need := d.written.missing(i, end) * clusterBytes
+	need := r.stored.missing(i, end) * clusterBytes
 	if need == 0 {
 		return nil
 	}
 	err := r.check(d, need)
 	if err != nil && d.o.IsMetadata != nil && d.o.IsMetadata(off, n) {
-		return nil
+		return nil // the reserve is there for it
 	}
 	if err != nil {
 		d.did.refused.Add(1)

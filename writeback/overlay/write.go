@@ -7,8 +7,8 @@ import (
 )
 
 // change makes a change of [off, off+n) by put, with everything that goes with
-// one: room, notes for an epoch, counters.
-func (d *Disk) change(off, n int64, put func() error) error {
+// one: room if it stores something, notes for an epoch, counters.
+func (d *Disk) change(off, n int64, stores bool, put func() error) error {
 	if err := d.gate.Enter(); err != nil {
 		return err
 	}
@@ -19,14 +19,17 @@ func (d *Disk) change(off, n int64, put func() error) error {
 	d.moment.RLock()
 	defer d.moment.RUnlock()
 	i, end := sectors(off, n)
-	if err := d.room.ask(d, i, end, off, n); err != nil {
-		return err
+	if stores {
+		if err := d.room.ask(d, i, end, off, n); err != nil {
+			return err
+		}
+		d.room.take(i, end)
 	}
 	if d.epoch != nil {
 		d.epoch.save(i, end)
 	}
 	d.since.set(i, end)
-	d.room.used.Add(d.written.set(i, end))
+	d.written.set(i, end)
 	if err := put(); err != nil {
 		return err
 	}
@@ -49,7 +52,7 @@ func (d *Disk) WriteAtFUA(p []byte, off int64) (int, error) {
 
 func (d *Disk) write(p []byte, off int64, write func([]byte, int64) (int, error)) (int, error) {
 	done := 0
-	err := d.change(off, int64(len(p)), func() (err error) {
+	err := d.change(off, int64(len(p)), true, func() (err error) {
 		done, err = write(p, off)
 		return err
 	})
@@ -58,14 +61,15 @@ func (d *Disk) write(p []byte, off int64, write func([]byte, int64) (int, error)
 
 // WriteFile writes a range of a host file to the image.
 func (d *Disk) WriteFile(off int64, f *os.File, srcOff, n int64) error {
-	return d.change(off, n, func() error { return d.img.WriteFile(off, f, srcOff, n) })
+	return d.change(off, n, true, func() error { return d.img.WriteFile(off, f, srcOff, n) })
 }
 
-// WriteZeroes is a write of zeroes, which takes no room for data where there
-// was none. What has room keeps it, whatever the flags say: it stays writable at the
-// limit.
+// WriteZeroes is a write of zeroes, which takes no room where there was none.
+// What has room keeps it, whatever the flags say: it stays writable at the limit. The
+// ends of a range are sectors that are written in part, so they need room.
 func (d *Disk) WriteZeroes(off, n int64, f block.ZeroFlags) error {
-	return d.change(off, n, func() error { return d.img.WriteZeroes(off, n, f|block.NoHole) })
+	stores := off%sectorBytes != 0 || n%sectorBytes != 0
+	return d.change(off, n, stores, func() error { return d.img.WriteZeroes(off, n, f|block.NoHole) })
 }
 
 // Discard changes nothing.
