@@ -33,14 +33,14 @@ type FormatOptions struct {
 	ClusterBytes    int   // 0: by Microsoft's table
 	FATs            int   // 0: 2
 	ReservedSectors int   // 0: 1, on FAT32 32
-	RootEntries     int   // FAT12/16; 0: 512, fewer on floppies
+	RootEntries     int   // FAT12/16 only; 0: 512, fewer on floppies
 	AlignBytes      int   // the data area begins at a multiple of this; 0: anywhere
-	FloppyKiB       int   // a standard floppy format, such as 1440; fixes all of the above
+	FloppyKiB       int   // a standard floppy format, such as 1440; goes with none of the above and the next three
 	Media           byte  // 0: F8h, on floppies what the format has
 	SectorsPerTrack int   // 0: 63
 	Heads           int   // 0: 255
 	HiddenSectors   int64 // negative: none; 0: the start of the volume on the device
-	BackupSector    int   // FAT32; 0: 6, negative: no backup boot sector
+	BackupSector    int   // FAT32 only; 0: 6, negative: no backup boot sector
 	DriveNumber     int   // 0: 80h, on floppies 0; negative: 0
 
 	Offset int64 // bytes from the start of the device to the volume, without a table
@@ -49,8 +49,8 @@ type FormatOptions struct {
 	Table TableKind
 	// TableSeed makes the identifiers of a partition table reproducible; empty
 	// means that they depend on Serial.
-	TableSeed string
-	Active    bool // mark the partition of an MBR as the one to boot from
+	TableSeed string // of a GPT
+	Active    bool   // mark the partition of an MBR as the one to boot from
 
 	Label    string
 	CodePage int     // of Label; 0: 437
@@ -110,8 +110,14 @@ func Format(dev block.Device, o FormatOptions) (Info, error) {
 		serial := serialOf(o.Now())
 		o.Serial = &serial
 	}
+	if o.FloppyKiB != 0 && o.shaped() {
+		return Info{}, planError("a standard floppy format fixes sectors, clusters, FATs, root directory, media and geometry: leave them out")
+	}
 	if o.SectorBytes == 0 {
 		o.SectorBytes = max(fatfmt.MinSectorBytes, block.LimitsOf(dev).MinBlock)
+	}
+	if why := o.contradiction(); why != "" {
+		return Info{}, planError("%s", why)
 	}
 	cp, err := fatfmt.LookupCodePage(o.CodePage)
 	if err != nil {
@@ -157,6 +163,24 @@ func Format(dev block.Device, o FormatOptions) (Info, error) {
 		}
 	}
 	return infoOf(&f.geo, boot, cp), nil
+}
+
+// shaped reports whether anything is asked for that a floppy format fixes.
+func (o *FormatOptions) shaped() bool {
+	return o.Type != 0 && o.Type != 12 || o.SectorBytes != 0 && o.SectorBytes != 512 || o.ClusterBytes != 0 || o.FATs != 0 ||
+		o.ReservedSectors != 0 || o.RootEntries != 0 || o.AlignBytes != 0 || o.Media != 0 || o.SectorsPerTrack != 0 ||
+		o.Heads != 0 || o.HiddenSectors > 0 || o.BackupSector > 0
+}
+
+// contradiction says which options exclude each other.
+func (o *FormatOptions) contradiction() string {
+	switch {
+	case o.Active && o.Table != MBR:
+		return "only a partition in an MBR is marked as the one to boot from"
+	case o.TableSeed != "" && o.Table != GPT && o.Table != GPTSystem:
+		return "only a GPT has identifiers that a seed can make"
+	}
+	return ""
 }
 
 // serialOf makes a serial number of the time, as DOS does: FAT 1.03, "Boot
@@ -234,10 +258,18 @@ func (o *FormatOptions) geometry(s spot) (fatfmt.Geometry, error) {
 		SectorsPerTrack: uint16(o.SectorsPerTrack),
 		Heads:           uint16(o.Heads),
 	})
-	if err != nil || geo.Type != fatfmt.FAT32 {
+	if err != nil {
+		return geo, err
+	}
+	if geo.Type != fatfmt.FAT32 {
+		if o.BackupSector > 0 {
+			err = planError("%v has no backup boot sector: leave it out", geo.Type)
+		}
 		return geo, err
 	}
 	switch {
+	case o.RootEntries != 0:
+		return geo, planError("the root directory of FAT32 grows: leave the number of its entries out, or use FAT12 or FAT16")
 	case o.BackupSector < 0:
 		geo.BackupSector = 0
 	case o.BackupSector > 0:

@@ -60,6 +60,10 @@ func refusable(size int64, o *fat.FormatOptions) bool {
 		return size < 8<<20
 	case o.Type == 32:
 		return size < 35<<20
+	case o.RootEntries != 0 && size > 512<<20: // it is FAT32
+		return true
+	case o.BackupSector > 0 && size < 512<<20: // it is not
+		return true
 	case o.BackupSector != 0 || o.ReservedSectors != 0 || len(o.BadBytes) != 0:
 		return size < 4<<20 // no backup on FAT12, or the bad bytes are its tables
 	}
@@ -136,6 +140,13 @@ func TestFormatRefuses(t *testing.T) {
 		"cluster": {ClusterBytes: 1000},
 		"page":    {CodePage: 1},
 		"backup":  {Type: 32, ClusterBytes: 512, BackupSector: 1},
+
+		"no backup boot sector":    {Type: 16, BackupSector: 6},
+		"no fixed root directory":  {Type: 32, ClusterBytes: 512, RootEntries: 512},
+		"no MBR":                   {Active: true},
+		"no GPT":                   {Table: fat.MBR, TableSeed: "x"},
+		"a floppy of another type": {FloppyKiB: 1440, Type: 16},
+		"a floppy with clusters":   {FloppyKiB: 1440, ClusterBytes: 1024},
 	} {
 		dev := mem.New(64 << 20)
 		if _, err := fat.Format(dev, o); err == nil {

@@ -48,7 +48,10 @@ func (f *formatter) bootSector() (*fatfmt.BootSector, error) {
 func (f *formatter) badClusters() ([]uint32, error) {
 	var bad []uint32
 	for _, off := range f.o.BadBytes {
-		if off < f.geo.DataOffset() && off >= 0 {
+		if off < 0 || off >= f.geo.TotalBytes() {
+			return nil, planError("the byte at %d cannot be bad: the volume has %d", off, f.geo.TotalBytes())
+		}
+		if off < f.geo.DataOffset() {
 			return nil, fmt.Errorf("the byte at %d, which must hold the volume's own tables, is bad: %w", off, errors.ErrUnsupported)
 		}
 		if c, ok := f.geo.ClusterAt(off); ok {
