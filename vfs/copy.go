@@ -29,6 +29,9 @@ type CopyOptions struct {
 	NoTree bool
 	// NoReplace leaves files alone that exist in the target.
 	NoReplace bool
+	// Force replaces an existing file by a new one if it cannot be written to,
+	// as one that is read-only.
+	Force bool
 	// Replace, if not nil, is asked before an existing file is replaced.
 	Replace func(name string, old, by fs.FileInfo) bool
 	// Preserve keeps times and attributes.
@@ -43,6 +46,22 @@ type CopyOptions struct {
 	// Failed, if not nil, gets the error of one object. If it returns nil, the
 	// copy goes on without that object.
 	Failed func(name string, err error) error
+}
+
+// TargetError is an error of [Copy] that came from the target. What it is
+// about has the name that it has there.
+type TargetError struct{ Err error }
+
+func (e *TargetError) Error() string { return e.Err.Error() }
+
+func (e *TargetError) Unwrap() error { return e.Err }
+
+// ofTarget marks an error as one of the target.
+func ofTarget(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &TargetError{err}
 }
 
 // copyBufferBytes is the size of each of the two buffers of a copy.
@@ -137,7 +156,7 @@ func (c *copier) object(to string, s sighting, depth int) error {
 // it changes them.
 func (c *copier) dir(to, from string, fi fs.FileInfo, depth int) error {
 	if err := mkdirIfAbsent(c.dst, to, 0o777); err != nil {
-		return c.fail(from, err)
+		return c.fail(from, ofTarget(err))
 	}
 	entries, err := fs.ReadDir(c.src, from)
 	if err != nil {
@@ -175,7 +194,7 @@ func (c *copier) link(to, from string) error {
 		return err
 	}
 	if err := Symlink(c.dst, target, to); err != nil {
-		return err
+		return ofTarget(err)
 	}
 	c.done.Other++
 	return nil
@@ -193,9 +212,9 @@ func (c *copier) file(to string, s sighting) error {
 	}
 	out, exists, err := c.create(to, s.fi)
 	if err != nil || out == nil {
-		return err
+		return ofTarget(err)
 	}
-	if err = Reserve(out, s.fi.Size()); err == nil {
+	if err = ofTarget(Reserve(out, s.fi.Size())); err == nil {
 		if in == nil {
 			err = c.write(out, s.content)
 		} else {
@@ -203,7 +222,7 @@ func (c *copier) file(to string, s sighting) error {
 		}
 	}
 	if cerr := out.Close(); err == nil {
-		err = cerr
+		err = ofTarget(cerr)
 	}
 	if err == nil && c.o.Preserve {
 		err = c.preserve(to, s.name, s.fi)
@@ -222,15 +241,23 @@ func (c *copier) file(to string, s sighting) error {
 // create opens a file of the target, which is empty then. It returns nil for
 // one that is to be left alone. exists says that it was there.
 func (c *copier) create(to string, by fs.FileInfo) (out File, exists bool, err error) {
-	out, err = c.dst.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-	if exists = errors.Is(err, fs.ErrExist); !exists {
+	const fresh = os.O_WRONLY | os.O_CREATE | os.O_EXCL
+	out, err = c.dst.OpenFile(to, fresh, 0o666)
+	if !errors.Is(err, fs.ErrExist) {
 		return out, false, err
 	}
 	old, serr := fs.Stat(c.dst, to)
 	if serr == nil && (c.o.NoReplace || c.o.Replace != nil && !c.o.Replace(to, old, by)) {
+		c.done.Kept++
 		return nil, true, nil
 	}
 	out, err = c.dst.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+	if c.o.Force && errors.Is(err, fs.ErrPermission) && serr == nil && old.Mode().IsRegular() {
+		if err = c.dst.Remove(to); err == nil {
+			out, err = c.dst.OpenFile(to, fresh, 0o666)
+		}
+		return out, false, err
+	}
 	return out, true, err
 }
 
@@ -239,27 +266,31 @@ func (c *copier) create(to string, by fs.FileInfo) (out File, exists bool, err e
 func (c *copier) preserve(to, from string, fi fs.FileInfo) error {
 	err := Chtimes(c.dst, to, TimesOf(fi))
 	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		return err
+		return ofTarget(err)
 	}
-	attr := Attr(0)
+	attr, known := Attr(0), AttrReadOnly
 	if _, ok := c.src.(AttrFS); ok {
+		known |= AttrHidden | AttrSystem | AttrArchive
 		if attr, err = GetAttr(c.src, from); err != nil {
 			return err
 		}
 	} else if !fi.IsDir() && fi.Mode().Perm()&0o200 == 0 {
 		attr = AttrReadOnly
 	}
-	if _, ok := c.dst.(AttrFS); !ok && attr&AttrReadOnly == 0 {
-		return nil // a new file is like that
+	if known == AttrReadOnly && attr == 0 {
+		return nil // a new file is like that, and one that was replaced could be written to
 	}
-	err = SetAttr(c.dst, to, attr, ^attr&(AttrReadOnly|AttrHidden|AttrSystem|AttrArchive))
+	if _, ok := c.dst.(AttrFS); !ok && attr&AttrReadOnly == 0 {
+		return nil // likewise
+	}
+	err = SetAttr(c.dst, to, attr&known, known&^attr)
 	if errors.Is(err, errors.ErrUnsupported) {
 		err = SetAttr(c.dst, to, attr&AttrReadOnly, 0)
 	}
 	if errors.Is(err, errors.ErrUnsupported) {
 		return nil
 	}
-	return err
+	return ofTarget(err)
 }
 
 // bytes copies the content. A small file goes through one buffer; a large one
@@ -336,7 +367,7 @@ func (c *copier) write(out io.Writer, p []byte) error {
 		return nil
 	}
 	if _, err := out.Write(p); err != nil {
-		return err
+		return ofTarget(err)
 	}
 	c.done.Bytes += int64(len(p))
 	c.progress()

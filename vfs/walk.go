@@ -12,6 +12,7 @@ type Tally struct {
 	Dirs  int64
 	Other int64 // links, devices and what else is neither
 	Bytes int64 // sizes of the regular files
+	Kept  int64 // regular files that a copy left as they are in the target
 }
 
 // add counts one object.

@@ -52,6 +52,10 @@ const (
 type PlanError struct {
 	Reason string // which limit it breaks, such as "FAT16 holds 2 GiB with 32 KiB clusters"
 
+	// Size says that each option is possible, but not with a volume of this
+	// size.
+	Size bool
+
 	// What would work instead, at most one of the two.
 	ClusterBytes int  // this cluster size; 0 for no advice
 	Type         Type // this type; 0 for no advice
@@ -164,8 +168,8 @@ func (o *PlanOptions) complete() error {
 	case o.RootEntries < 0 || o.RootEntries > maxRootEntries:
 		return planErrorf("a root directory has 1 to %d entries, not %d", maxRootEntries, o.RootEntries)
 	case o.TotalSectors > maxTotalSectors:
-		return planErrorf("a volume has at most %d sectors, which is %s with sectors of %d bytes", uint64(maxTotalSectors),
-			diskerr.FormatBytes(maxTotalSectors*int64(o.SectorBytes)), o.SectorBytes)
+		return &PlanError{Size: true, Reason: fmt.Sprintf("a volume has at most %d sectors, which is %s with sectors of %d bytes", uint64(maxTotalSectors),
+			diskerr.FormatBytes(maxTotalSectors*int64(o.SectorBytes)), o.SectorBytes)}
 	case o.Type != 0 && o.Type != FAT12 && o.Type != FAT16 && o.Type != FAT32:
 		return planErrorf("there is FAT12, FAT16 and FAT32, no %v", o.Type)
 	}
@@ -188,7 +192,7 @@ func (o *PlanOptions) planType(t Type) (Geometry, error) {
 		return g, nil
 	}
 	lo, hi := o.bounds(t)
-	e := &PlanError{}
+	e := &PlanError{Size: true}
 	e.ClusterBytes, e.Type = o.instead(t)
 	if fit == tooLarge {
 		e.Reason = fmt.Sprintf("%v holds %s with %s clusters", t, o.sectorsText(hi), diskerr.FormatBytes(int64(o.largestCluster(t))))
