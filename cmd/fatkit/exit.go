@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fatkit/fatkit/internal/format/fatfmt"
 	"github.com/fatkit/fatkit/stack"
 	"github.com/fatkit/fatkit/vvfat"
 )
@@ -63,7 +64,8 @@ func report(cmd *cobra.Command, err error) int {
 		}
 	}
 	mistake, imageMistake := (*vvfat.OptionError)(nil), (*stack.OptionError)(nil)
-	if errors.As(err, &mistake) || errors.As(err, &imageMistake) {
+	plan := (*fatfmt.PlanError)(nil)
+	if errors.As(err, &mistake) || errors.As(err, &imageMistake) || errors.As(err, &plan) && !plan.Size {
 		code = exitUsage
 	}
 	if errors.Is(err, context.Canceled) {

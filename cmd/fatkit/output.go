@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/term"
+
+	"github.com/fatkit/fatkit/diskerr"
 )
 
 // isTerminal reports whether an input or output is a terminal, so that a person
@@ -49,4 +51,21 @@ func shellQuote(s string) string {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// terminalWidth returns the columns of a terminal, or 80.
+func terminalWidth(file any) int {
+	if f, ok := file.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return width
+		}
+	}
+	return 80
+}
+
+// humanBytes writes a number of bytes in as few characters as du -h does: 512,
+// 1.5K, 64M.
+func humanBytes(n int64) string {
+	s := strings.TrimSuffix(strings.TrimSuffix(strings.ReplaceAll(diskerr.FormatBytes(n), " ", ""), "B"), "i")
+	return s
 }

@@ -42,7 +42,9 @@ func newRoot() *cobra.Command {
 		return &exitError{exitUsage, err}
 	})
 	root.AddCommand(
-		newServe(), newBuild(), newMkfs(), newImage(), newStatus(), newRefresh(),
+		newServe(), newBuild(), newMkfs(), newImage(),
+		newLs(), newTree(), newCat(), newCp(), newMv(), newRm(), newMkdir(), newTouch(), newAttrib(), newDf(), newDu(),
+		newStatus(), newRefresh(),
 		newVersion(), newDocs(root),
 	)
 	completeChoices(root)

@@ -14,7 +14,7 @@ var layers = [...][]string{
 	0: {"diskerr", "internal/format/"},
 	1: {"block", "block/", "vfs", "vfs/", "internal/hostfs", "internal/hostfs/", "internal/journal"},
 	2: {"vvfat", "fat", "qcow2", "volume", "nbd", "nbd/wire", "fusemount"},
-	3: {"stack", "stack/drivers", "writeback", "writeback/"},
+	3: {"stack", "stack/drivers", "writeback", "writeback/", "internal/fileops"},
 	4: {"internal/server", "internal/server/", "internal/shell"},
 	5: {"cmd/fatkit"},
 }

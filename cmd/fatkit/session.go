@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fatkit/fatkit/internal/fileops"
+	"github.com/fatkit/fatkit/stack"
+)
+
+// session is one run of a verb that works on places inside images. It opens
+// each image once. What is written to must be opened before what is read.
+type session struct {
+	ctx    context.Context
+	flags  *volumeFlags
+	out    io.Writer
+	errOut io.Writer
+	bar    *progressBar // to be taken away before something is printed; may be nil
+	mounts stack.Mounts
+	close  []func() error
+}
+
+// withSession runs a verb in a session, which ends with the first signal. What
+// was changed is on the disk when it returns nil.
+func withSession(cmd *cobra.Command, flags *volumeFlags, run func(*session) error) error {
+	ctx, _, release := untilSignal(cmd.Context())
+	defer release()
+	s := &session{ctx: ctx, flags: flags, out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr()}
+	err := run(s)
+	s.bar.finish()
+	if cerr := s.mounts.Close(); cerr != nil {
+		if err != nil && !errors.Is(err, fileops.ErrFailed) {
+			s.tell(err)
+		}
+		err = cerr
+	}
+	for _, c := range s.close {
+		c() // directories of the host, in which everything was reported
+	}
+	if errors.Is(err, fileops.ErrFailed) {
+		return exitWith(exitFailed)
+	}
+	return err
+}
+
+// tell prints what is wrong with one object; the verb goes on.
+func (s *session) tell(err error) {
+	s.bar.finish()
+	fmt.Fprintln(s.errOut, "fatkit: "+printable(oneLine(err.Error())))
+}
+
+// parse reads a location.
+func (s *session) parse(text string) (stack.Location, error) {
+	l, err := stack.ParseLocation(text, stack.LocationSyntax{Image: s.flags.image, Windows: runtime.GOOS == "windows"})
+	if err != nil {
+		return l, &exitError{exitUsage, err}
+	}
+	return l, nil
+}
+
+// parseInside reads a location that is in an image. The name of an image alone
+// stands for its root if bare is set.
+func (s *session) parseInside(text string, bare bool) (stack.Location, error) {
+	l, err := s.parse(text)
+	switch {
+	case err != nil || l.Inside():
+		return l, err
+	case bare && l.Kind == stack.OnHost:
+		return stack.Location{Kind: stack.InImage, Text: text + ":/", Image: text, Path: "."}, nil
+	}
+	return l, usageError("%s is no place inside an image: write IMAGE:/PATH", text)
+}
+
+// volume opens the volume that a location is in.
+func (s *session) volume(l stack.Location, writable bool) (*stack.FileSystem, error) {
+	o, err := s.flags.options(writable)
+	if err != nil {
+		return nil, err
+	}
+	o.Image.Warn = func(text string) { s.tell(fmt.Errorf("warning: %s: %s", l.Image, text)) }
+	return s.mounts.Open(s.ctx, l.Image, o)
+}
+
+// place opens the tree that a location is in.
+func (s *session) place(l stack.Location, writable bool) (fileops.Place, error) {
+	switch {
+	case l.Kind == stack.OnHost && (stack.IsURI(l.Path) || stack.IsFatName(l.Path)):
+		return fileops.Place{}, usageError("%s is a disk: write %s:/PATH for a place in it", l.Path, l.Path)
+	case l.Kind == stack.OnHost:
+		p, closer, err := fileops.Host(l.Path)
+		if err == nil {
+			s.close = append(s.close, closer)
+		}
+		return p, err
+	}
+	v, err := s.volume(l, writable)
+	if err != nil {
+		return fileops.Place{}, err
+	}
+	p := fileops.Place{FS: v, Path: l.Path, Tree: l.Image + ":/", DirOnly: l.DirOnly && l.Path != ".", Base: "."}
+	if l.Image == s.flags.image && len(l.Text) > 1 && l.Text[:2] == "::" {
+		p.Tree = "::/"
+	}
+	if l.Path != "." {
+		p = fileops.Place{FS: p.FS, Path: ".", Tree: p.Tree}.Join(l.Path)
+		p.DirOnly = l.DirOnly
+	}
+	return p, nil
+}
+
+// expand opens the places that texts mean, all of them inside images, with
+// wildcards expanded.
+func (s *session) expand(texts []string, writable, bare bool) ([]fileops.Place, error) {
+	var all []fileops.Place
+	for _, text := range texts {
+		l, err := s.parseInside(text, bare)
+		if err != nil {
+			return nil, err
+		}
+		p, err := s.place(l, writable)
+		if err != nil {
+			return nil, err
+		}
+		matches, err := fileops.Glob(s.ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, matches...)
+	}
+	return all, nil
+}
+
+// each calls do for each place. An error is told, and the others follow.
+func (s *session) each(places []fileops.Place, do func(fileops.Place) error) error {
+	failed := false
+	for _, p := range places {
+		if err := s.ctx.Err(); err != nil {
+			return err
+		}
+		if err := do(p); err != nil {
+			failed = true
+			s.tell(err)
+		}
+	}
+	if failed {
+		return fileops.ErrFailed
+	}
+	return nil
+}
