@@ -3,6 +3,7 @@ package fat
 import (
 	"context"
 
+	"github.com/fatkit/fatkit/diskerr"
 	"github.com/fatkit/fatkit/internal/format/fatfmt"
 )
 
@@ -109,6 +110,14 @@ func (v *Volume) Survey(ctx context.Context, fn func(first, n uint32, use Cluste
 
 // surveyStep is how many clusters are looked at between two looks at a context.
 const surveyStep = 1 << 16
+
+// ClusterUse returns the use of cluster c, which must be one of the volume.
+func (v *Volume) ClusterUse(c uint32) (ClusterUse, error) {
+	if !v.geo.Valid(c) {
+		return ClusterFree, diskerr.ErrOutOfRange
+	}
+	return v.clusterUse(c)
+}
 
 func (v *Volume) clusterUse(c uint32) (ClusterUse, error) {
 	after, kind, err := v.table.next(c)

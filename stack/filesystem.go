@@ -41,6 +41,7 @@ const formatDirectory = "directory"
 type FileSystem struct {
 	*fat.Volume
 	Facts   VolumeFacts
+	Tables  []TableRegion // where the partition table lies, if the volume is in a partition
 	release func() error
 }
 
@@ -61,18 +62,25 @@ func OpenFileSystem(ctx context.Context, name string, o FileSystemOptions) (*Fil
 	if err != nil {
 		return nil, err
 	}
-	return mount(v.Device, v.Facts, o, v.Close)
+	return mount(v.Device, v.Disk, v.Facts, o, v.Close)
 }
 
-// mount mounts the volume on dev. release gives back what it stands on, also
-// when there is an error.
-func mount(dev block.Device, facts VolumeFacts, o FileSystemOptions, release func() error) (*FileSystem, error) {
+// mount mounts the volume on dev, a part of disk. release gives back what it
+// stands on, also when there is an error.
+func mount(dev, disk block.Device, facts VolumeFacts, o FileSystemOptions, release func() error) (*FileSystem, error) {
 	o.Fat.ReadOnly = o.Fat.ReadOnly || !o.Image.Writable
-	v, err := fat.Open(dev, o.Fat)
+	f := &FileSystem{Facts: facts, release: release}
+	var err error
+	if facts.Partition > 0 {
+		f.Tables, err = TableRegions(disk)
+	}
+	if err == nil {
+		f.Volume, err = fat.Open(dev, o.Fat)
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", facts.Name, err), release())
 	}
-	return &FileSystem{v, facts, release}, nil
+	return f, nil
 }
 
 // Volume is a volume that is not mounted: the part of a disk that it is on.
@@ -84,17 +92,37 @@ type Volume struct {
 }
 
 // Close closes the devices.
-func (v *Volume) Close() error { return errors.Join(v.Device.Close(), v.disk.Close()) }
+func (v *Volume) Close() error {
+	var err error
+	if v.Device != nil {
+		err = v.Device.Close()
+	}
+	return errors.Join(err, v.disk.Close())
+}
 
 // OpenVolume opens what OpenFileSystem mounts.
 func OpenVolume(ctx context.Context, name string, o FileSystemOptions) (*Volume, error) {
-	disk, err := openWholeDisk(ctx, name, &o)
+	v, notFound, err := OpenDiskOfVolume(ctx, name, o)
 	if err != nil {
 		return nil, err
 	}
-	dev, facts, err := disk.volume(&o)
-	if err != nil {
-		return nil, errors.Join(err, disk.Close())
+	if notFound != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", name, notFound), v.Close())
 	}
-	return &Volume{dev, disk.dev, facts, disk}, nil
+	return v, nil
+}
+
+// OpenDiskOfVolume is OpenVolume for a look at a disk that may hold no volume:
+// notFound says why, and Device is nil then.
+func OpenDiskOfVolume(ctx context.Context, name string, o FileSystemOptions) (v *Volume, notFound, err error) {
+	disk, err := openWholeDisk(ctx, name, &o)
+	if err != nil {
+		return nil, nil, err
+	}
+	dev, facts, notFound := disk.volume(&o)
+	v = &Volume{Disk: disk.dev, Facts: facts, disk: disk}
+	if notFound == nil {
+		v.Device = dev
+	}
+	return v, notFound, nil
 }

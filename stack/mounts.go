@@ -42,7 +42,7 @@ func (m *Mounts) Open(ctx context.Context, name string, o FileSystemOptions) (*F
 	o.Image.Writable = d.writable
 	dev, facts, err := d.volume(&o)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	facts.Name = name
 	for _, v := range d.volumes {
@@ -50,7 +50,7 @@ func (m *Mounts) Open(ctx context.Context, name string, o FileSystemOptions) (*F
 			return v, dev.Close()
 		}
 	}
-	v, err := mount(dev, facts, o, dev.Close)
+	v, err := mount(dev, d.dev, facts, o, dev.Close)
 	if err != nil {
 		return nil, err
 	}

@@ -87,12 +87,12 @@ func openDirectory(ctx context.Context, name string, o *FileSystemOptions) (*who
 }
 
 // volume returns the part of the disk that o.Volume means. Closing it leaves
-// the disk open.
+// the disk open. Its errors do not name the disk.
 func (d *wholeDisk) volume(o *FileSystemOptions) (*block.Section, VolumeFacts, error) {
 	facts := VolumeFacts{Name: d.name, Format: d.format, DiskBytes: d.dev.Size()}
 	p, err := FindVolume(d.dev, o.Volume)
 	if err != nil {
-		return nil, facts, fmt.Errorf("%s: %w", d.name, err)
+		return nil, facts, err
 	}
 	if p.Warning != "" && o.Image.Warn != nil {
 		o.Image.Warn(p.Warning)
@@ -101,7 +101,7 @@ func (d *wholeDisk) volume(o *FileSystemOptions) (*block.Section, VolumeFacts, e
 	facts.OffsetBytes, facts.SizeBytes = p.OffsetBytes, p.LenBytes
 	section, err := block.NewSection(d.dev, p.OffsetBytes, p.LenBytes, block.SectionOptions{ReadOnly: !o.Image.Writable})
 	if err != nil {
-		return nil, facts, fmt.Errorf("%s: %w", d.name, err)
+		return nil, facts, err
 	}
 	return section, facts, nil
 }

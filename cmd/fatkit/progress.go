@@ -51,6 +51,17 @@ func (b *progressBar) update(done, total int64) {
 	b.draw(barLine(b.what, done, total, now.Sub(b.start)))
 }
 
+// updateSteps shows that done of total steps are done.
+func (b *progressBar) updateSteps(done, total int) {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	full := done * barWidth / max(1, total)
+	b.draw(fmt.Sprintf("%s [%s%s] step %d of %d", b.what, strings.Repeat("=", full), strings.Repeat(" ", barWidth-full), min(done+1, total), total))
+}
+
 // finish takes the line away.
 func (b *progressBar) finish() {
 	if b == nil {

@@ -43,7 +43,7 @@ func newRoot() *cobra.Command {
 	})
 	root.AddCommand(
 		newServe(), newBuild(), newMkfs(), newImage(),
-		newLs(), newTree(), newCat(), newCp(), newMv(), newRm(), newMkdir(), newTouch(), newAttrib(), newDf(), newDu(),
+		newLs(), newTree(), newCat(), newCp(), newMv(), newRm(), newMkdir(), newTouch(), newAttrib(), newDf(), newDu(), newLabel(), newCheck(), newInfo(), newLayout(),
 		newStatus(), newRefresh(),
 		newVersion(), newDocs(root),
 	)
