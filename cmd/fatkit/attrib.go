@@ -51,6 +51,7 @@ func newAttrib() *cobra.Command {
 	fs.BoolVarP(&f.recursive, "recursive", "R", false, "do so with all that is in directories as well")
 	fs.BoolVar(&f.json, "json", false, "print JSON")
 	f.register(fs)
+	cmd.ValidArgsFunction = f.completeInside
 	return cmd
 }
 

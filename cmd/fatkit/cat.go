@@ -32,6 +32,7 @@ func newCat() *cobra.Command {
 	}
 	cmd.Flags().SortFlags = false
 	f.register(cmd.Flags())
+	cmd.ValidArgsFunction = f.completeInside
 	return cmd
 }
 

@@ -97,6 +97,7 @@ func newCp() *cobra.Command {
 	fs.Var(&choiceValue{word: &f.links, choices: []string{"follow", "skip"}}, "symlinks", "on symbolic links of the host")
 	f.copyFlags.register(fs)
 	f.volumeFlags.register(fs)
+	cmd.ValidArgsFunction = f.completeInside
 	return cmd
 }
 

@@ -54,6 +54,7 @@ func newDu() *cobra.Command {
 	humanFlag(cmd, &f.human)
 	fs.BoolVar(&f.json, "json", false, "print JSON")
 	f.register(fs)
+	cmd.ValidArgsFunction = f.completeInside
 	return cmd
 }
 

@@ -76,6 +76,7 @@ func newLayout() *cobra.Command {
 	fs.IntVar(&f.width, "width", 0, "draw the map with `N` cells to a line (default what the terminal has room for)")
 	fs.BoolVar(&f.json, "json", false, "print JSON")
 	f.register(fs)
+	cmd.ValidArgsFunction = f.completeInside
 	return cmd
 }
 

@@ -61,6 +61,7 @@ func newLs() *cobra.Command {
 	fs.BoolVarP(&f.reverse, "reverse", "r", false, "sort the other way round")
 	fs.BoolVar(&f.json, "json", false, "print JSON")
 	f.register(fs)
+	cmd.ValidArgsFunction = f.completeInside
 	return cmd
 }
 

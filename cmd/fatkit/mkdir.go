@@ -46,6 +46,7 @@ func newMkdir() *cobra.Command {
 	fs.BoolVarP(&parents, "parents", "p", false, "make the parents that are missing; a directory that exists is no error")
 	fs.BoolVarP(&verbose, "verbose", "v", false, "print what is made")
 	f.register(fs)
+	cmd.ValidArgsFunction = f.completeInside
 	return cmd
 }
 

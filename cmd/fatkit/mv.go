@@ -32,6 +32,7 @@ func newMv() *cobra.Command {
 	fs.SortFlags = false
 	f.register(fs)
 	f.volumeFlags.register(fs)
+	cmd.ValidArgsFunction = f.completeInside
 	return cmd
 }
 

@@ -45,6 +45,7 @@ func newRm() *cobra.Command {
 	fs.BoolVarP(&f.dirs, "dir", "d", false, "remove empty directories")
 	fs.BoolVarP(&f.verbose, "verbose", "v", false, "print what is removed")
 	f.register(fs)
+	cmd.ValidArgsFunction = f.completeInside
 	return cmd
 }
 

@@ -53,6 +53,7 @@ func newTouch() *cobra.Command {
 	fs.StringVarP(&f.date, "date", "d", "", "take the time `TIME` instead of now: 2006-01-02, '2006-01-02 15:04:05', 2006-01-02T15:04:05Z, or @ and seconds since 1970")
 	fs.StringVarP(&f.reference, "reference", "r", "", "take the times of `FILE`, on the host or inside an image, instead of now")
 	f.register(fs)
+	cmd.ValidArgsFunction = f.completeInside
 	return cmd
 }
 

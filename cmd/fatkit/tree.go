@@ -41,6 +41,7 @@ func newTree() *cobra.Command {
 	fs.BoolVarP(&f.sizes, "sizes", "s", false, "print the size of each file")
 	fs.IntVarP(&f.depth, "level", "L", 0, "go `N` directories deep (default all the way)")
 	f.register(fs)
+	cmd.ValidArgsFunction = f.completeInside
 	return cmd
 }
 
