@@ -15,6 +15,11 @@
 //
 //	file or URI  ->  format (raw, qcow2)  ->  partition or offset  ->  copy-on-write
 //
+// [OpenFileSystem] goes on to the FAT volume, which it finds by itself in a disk
+// with or without partition table, and refuses to guess where there are several;
+// [Mounts] keeps several of them open and each disk open once. [ParseLocation]
+// reads what people write for a place in one, such as disk.img:/docs/a.txt.
+//
 // The format of an image is what the caller says, else what the suffix of its
 // name says, else raw. Contents alone never decide: an image whose first bytes
 // disagree with its name is an error, [MagicError], because a guest that may

@@ -59,6 +59,7 @@ func (f *copyFlags) options(s *session) fileops.CopyOptions {
 		in := bufio.NewReader(os.Stdin)
 		o.Replace = func(name string) bool {
 			s.bar.finish()
+			s.flush()
 			fmt.Fprintf(s.errOut, "fatkit: replace %s? ", printable(name))
 			answer, _ := in.ReadString('\n') // no answer is no
 			return strings.HasPrefix(strings.ToLower(strings.TrimSpace(answer)), "y")

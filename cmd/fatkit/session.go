@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,8 @@ import (
 type session struct {
 	ctx    context.Context
 	flags  *volumeFlags
-	out    io.Writer
+	out    io.Writer // collects, unless it is a terminal
+	outBuf *bufio.Writer
 	errOut io.Writer
 	bar    *progressBar // to be taken away before something is printed; may be nil
 	mounts stack.Mounts
@@ -31,8 +33,15 @@ func withSession(cmd *cobra.Command, flags *volumeFlags, run func(*session) erro
 	ctx, _, release := untilSignal(cmd.Context())
 	defer release()
 	s := &session{ctx: ctx, flags: flags, out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr()}
+	if !isTerminal(s.out) {
+		s.outBuf = bufio.NewWriterSize(s.out, 64<<10)
+		s.out = s.outBuf
+	}
 	err := run(s)
 	s.bar.finish()
+	if ferr := s.flush(); err == nil {
+		err = ferr
+	}
 	if cerr := s.mounts.Close(); cerr != nil {
 		if err != nil && !errors.Is(err, fileops.ErrFailed) {
 			s.tell(err)
@@ -48,9 +57,18 @@ func withSession(cmd *cobra.Command, flags *volumeFlags, run func(*session) erro
 	return err
 }
 
+// flush prints what was collected.
+func (s *session) flush() error {
+	if s.outBuf == nil {
+		return nil
+	}
+	return s.outBuf.Flush()
+}
+
 // tell prints what is wrong with one object; the verb goes on.
 func (s *session) tell(err error) {
 	s.bar.finish()
+	s.flush() // its error is that of the next flush as well
 	fmt.Fprintln(s.errOut, "fatkit: "+printable(oneLine(err.Error())))
 }
 
