@@ -148,15 +148,3 @@ func (l *Location) Inside() bool { return l.Kind == InImage || l.Kind == InDrive
 
 // String returns the location as it was written.
 func (l *Location) String() string { return l.Text }
-
-// Join returns the text of what is called name within the location, which is
-// a directory.
-func (l *Location) Join(name string) string {
-	if name == "." {
-		return l.Text
-	}
-	if strings.HasSuffix(l.Text, "/") || strings.HasSuffix(l.Text, ":") {
-		return l.Text + name
-	}
-	return l.Text + "/" + name
-}

@@ -82,18 +82,6 @@ func TestParseLocationErrors(t *testing.T) {
 	}
 }
 
-func TestLocationJoin(t *testing.T) {
-	for text, want := range map[string]string{"d.img:/": "d.img:/x", "d.img:/a": "d.img:/a/x", "::": "::x", "dir": "dir/x"} {
-		l, err := ParseLocation(text, LocationSyntax{Image: "i"})
-		if got := l.Join("x"); err != nil || got != want {
-			t.Errorf("%s joined with x is %s, %v", text, got, err)
-		}
-		if got := l.Join("."); got != text {
-			t.Errorf("%s joined with . is %s", text, got)
-		}
-	}
-}
-
 // FuzzParseLocation checks that a path in a volume is always one that a
 // file system takes, and that what was written is found again in it.
 func FuzzParseLocation(f *testing.F) {

@@ -14,7 +14,8 @@ const locationLong = `A path inside an image is IMAGE:/PATH. IMAGE is an image f
 device, or the URI of an NBD server; for reading also a directory or a fat: name,
 as the disk that it would be shown as. The last ":/" that is not part of "://"
 divides. With -i IMAGE the path can be written ::/PATH, as with mtools. The volume
-of an image is found by itself; if there are several, --partition chooses.
+of an image is found by itself; if there are several, --partition chooses, for all
+images of the command.
 Wildcards * ? [a-z] match names inside an image without regard to case: quote them.`
 
 // volumeFlags are the flags of all verbs that open the volume in an image.

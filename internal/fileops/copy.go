@@ -127,12 +127,32 @@ func sideOf(to, from Place, name string, err error) error {
 	return fmt.Errorf("%s: %w", from.text(name), err)
 }
 
+// canonical returns the spelling of a name that all names of one object share:
+// a volume finds an object by its long and by its short name, in any case.
+func canonical(fsys fs.FS, name string) string {
+	if name == "." {
+		return name
+	}
+	var elements []string
+	for i, c := range name + "/" {
+		if c != '/' {
+			continue
+		}
+		element := path.Base(name[:i])
+		if fi, err := fs.Stat(fsys, name[:i]); err == nil {
+			element = fi.Name()
+		}
+		elements = append(elements, fold(element))
+	}
+	return strings.Join(elements, "/")
+}
+
 // apart refuses to copy an object onto itself, or a directory into itself.
 func apart(to, from Place, isDir bool) error {
 	if to.FS != from.FS {
 		return nil
 	}
-	a, b := fold(from.Path), fold(to.Path)
+	a, b := canonical(from.FS, from.Path), canonical(to.FS, to.Path)
 	switch {
 	case a == b:
 		return &fs.PathError{Op: "copy", Path: from.String(), Err: fmt.Errorf("and %s are the same", to)}
@@ -182,7 +202,7 @@ func rename(to, from Place, o *CopyOptions) error {
 	if from.DirOnly && !fi.IsDir() {
 		return &fs.PathError{Op: "move", Path: from.String(), Err: errors.New("not a directory")}
 	}
-	sameName := fold(to.Path) == fold(from.Path)
+	sameName := canonical(to.FS, to.Path) == canonical(from.FS, from.Path)
 	if sameName && path.Base(to.Path) == path.Base(from.Path) {
 		return &fs.PathError{Op: "move", Path: from.String(), Err: fmt.Errorf("and %s are the same", to)}
 	}

@@ -163,6 +163,31 @@ func TestMoveKeepsWhatDidNotArrive(t *testing.T) {
 	}
 }
 
+// An object is the same under its long and its short name.
+func TestCopyOntoItself(t *testing.T) {
+	root := volume(t, "v", "long directory/a long name.txt")
+	for to, from := range map[string]string{
+		"LONGDI~1/ALONGN~1.TXT":          "long directory/a long name.txt",
+		"long directory/A LONG NAME.TXT": "LONGDI~1/a long name.txt",
+		"LONGDI~1/sub":                   "long directory",
+	} {
+		_, err := Copy(t.Context(), root.Join(to), []Place{root.Join(from)}, CopyOptions{Recursive: true, Whole: true, Failed: func(error) {}})
+		if !errors.Is(err, ErrFailed) {
+			t.Errorf("%s to %s: %v", from, to, err)
+		}
+	}
+	if data, err := fs.ReadFile(root.FS, "LONGDI~1/ALONGN~1.TXT"); err != nil || string(data) != "long directory/a long name.txt" {
+		t.Errorf("%q, %v", data, err)
+	}
+	to, from := root.Join("LONGDI~1/A Long Name.txt"), root.Join("LONGDI~1/ALONGN~1.TXT")
+	if _, err := Move(t.Context(), to, []Place{from}, CopyOptions{NoReplace: true, Failed: func(err error) { t.Error(err) }}); err != nil {
+		t.Error(err)
+	}
+	if got := list(t, root); got != "long directory/A Long Name.txt" {
+		t.Errorf("after a change of the spelling: %s", got)
+	}
+}
+
 // A full volume ends a copy, with one error that names what did not fit.
 func TestCopyEndsWhenFull(t *testing.T) {
 	dir := t.TempDir()
