@@ -122,6 +122,9 @@ func sideOf(to, from Place, name string, err error) error {
 	case errors.As(err, &target):
 		return to.Wrap(target.Err)
 	case errors.As(err, &of):
+		if fi, lerr := vfs.Lstat(from.FS, name); lerr == nil && fi.Mode()&fs.ModeSymlink != 0 {
+			return &fs.PathError{Op: "follow the link", Path: from.text(name), Err: of.Err}
+		}
 		return from.Wrap(err)
 	}
 	return fmt.Errorf("%s: %w", from.text(name), err)
