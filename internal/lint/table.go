@@ -33,6 +33,10 @@ var within = []edge{
 	{"internal/hostfs/", "internal/hostfs"},
 	{"internal/journal", "internal/hostfs"},
 	{"stack/drivers", "stack"},
+	{"writeback/diff", "writeback/catalog"},
+	{"writeback/plan", "writeback/catalog"},
+	{"writeback/plan", "writeback/diff"},
+	{"writeback/plan", "writeback/apply"},
 }
 
 // suites are the packages that only tests import. They may be used by the
