@@ -1,0 +1,142 @@
+package writeback
+
+import (
+	"bytes"
+	"context"
+	"encoding/gob"
+	"fmt"
+	"io"
+
+	"github.com/fatkit/fatkit/internal/journal"
+	"github.com/fatkit/fatkit/writeback/apply"
+	"github.com/fatkit/fatkit/writeback/catalog"
+	"github.com/fatkit/fatkit/writeback/plan"
+)
+
+// The records of a session's journal. An intent is followed by its completion
+// before anything else is recorded, unless a crash came between.
+const (
+	recordIntent     journal.Type = iota + 1 // apply.Plan
+	recordCompletion                         // apply.Results, with a plan.Delta as the payload
+	recordCheckpoint                         // checkpoint: all that was recorded before
+	recordDelta                              // plan.Delta, of changes that touched no host object
+	recordConfirm                            // the brake was released
+)
+
+// checkpoint stands for all records before it.
+type checkpoint struct {
+	Delta plan.Delta // that makes a fresh catalog what it is
+	Epoch uint64
+	Brake brakeRecord
+}
+
+// replay reads the journal: the catalog and the state are then what the last
+// session had committed. It returns the plan that has no completion.
+func (s *Session) replay() (open *apply.Plan, err error) {
+	s.journal, err = journal.Open(s.place.Journal, journalName, func(r journal.Record) error {
+		if err := s.replayRecord(r, &open); err != nil {
+			return fmt.Errorf("journal record %d: %w", r.Seq, err)
+		}
+		return nil
+	})
+	return open, err
+}
+
+func (s *Session) replayRecord(r journal.Record, open **apply.Plan) error {
+	switch r.Type {
+	case recordIntent:
+		p, err := apply.DecodePlan(r.Payload)
+		if err != nil {
+			return err
+		}
+		*open, s.epoch = p, p.Epoch
+		return nil
+	case recordCompletion:
+		_, payload, err := apply.DecodeResults(r.Payload)
+		if err != nil {
+			return err
+		}
+		*open = nil
+		return s.replayDelta(payload)
+	case recordDelta:
+		return s.replayDelta(r.Payload)
+	case recordConfirm:
+		return s.brake.decode(r.Payload)
+	case recordCheckpoint:
+		var c checkpoint
+		if err := gob.NewDecoder(bytes.NewReader(r.Payload)).Decode(&c); err != nil {
+			return err
+		}
+		s.epoch, s.brake.brakeRecord = c.Epoch, c.Brake
+		return s.takeDelta(&c.Delta)
+	}
+	return fmt.Errorf("its type %d is unknown: a newer fatkit wrote it", r.Type)
+}
+
+func (s *Session) replayDelta(payload []byte) error {
+	d, err := plan.DecodeDelta(payload)
+	if err != nil {
+		return err
+	}
+	s.brake.count(d)
+	return s.takeDelta(d)
+}
+
+// takeDelta makes a recorded commit part of the catalog and of the state.
+func (s *Session) takeDelta(d *plan.Delta) error {
+	s.state.replayed(d)
+	return applyDelta(s.cat, d)
+}
+
+// finishOpen completes the commit that a crash interrupted.
+func (s *Session) finishOpen(ctx context.Context, p *apply.Plan) error {
+	prospects, err := plan.DecodeNote(p.Note)
+	if err != nil {
+		return err
+	}
+	for i := range s.state.kept {
+		s.where.keep(s.state.kept[i].ID, "kept/"+s.state.kept[i].Name)
+	}
+	s.where.expect(prospects, p.Epoch)
+	s.stuck = &stuck{plan: p, prospects: prospects}
+	return s.finishStuck(ctx)
+}
+
+// source gives what a patched file holds on the guest's disk now.
+func (s *Session) source(prospects []plan.Prospect) apply.Source {
+	return func(tag uint64) io.ReaderAt {
+		for i := range prospects {
+			if p := &prospects[i]; p.Tag == tag {
+				return plan.NewContent(s.disk, &s.popts, p.Object.Chain, p.Object.Size())
+			}
+		}
+		return nil
+	}
+}
+
+// compactBytes is the size from which on the journal is replaced by a
+// checkpoint, if that is smaller by much.
+const compactBytes = 8 << 20
+
+// compact replaces the journal by a checkpoint once it has grown. The caller
+// holds mu, and no commit is open.
+func (s *Session) compact() error {
+	if s.journal.Size() < compactBytes || s.journal.Size() < 4*s.state.checkpointBytes {
+		return nil
+	}
+	return s.writeCheckpoint()
+}
+
+func (s *Session) writeCheckpoint() error {
+	c := checkpoint{Epoch: s.epoch, Brake: s.brake.brakeRecord}
+	s.cat.Held(
+		func(o *catalog.Object) { c.Delta.Put = append(c.Delta.Put, *o) },
+		func(id catalog.ID) { c.Delta.Remove = append(c.Delta.Remove, id) })
+	s.state.checkpoint(&c.Delta)
+	var b bytes.Buffer
+	if err := gob.NewEncoder(&b).Encode(&c); err != nil {
+		return err
+	}
+	s.state.checkpointBytes = int64(b.Len())
+	return s.journal.Compact([]journal.Record{{Type: recordCheckpoint, Payload: b.Bytes()}})
+}
