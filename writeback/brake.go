@@ -73,7 +73,7 @@ func (s *Session) engageBrake(res *diff.Result) bool {
 	if len(reasons) == 0 {
 		return false
 	}
-	s.state.braked(reasons, res, s.o.Now())
+	s.state.braked(reasons, res, diff.NewPaths(s.cat, res.Changes), s.o.Now())
 	if !was {
 		s.event(Event{Kind: EventBrake, Text: fmt.Sprintf("changes of the host are suspended: %s; `fatkit confirm` lets them through", reasons[0])})
 	}

@@ -43,15 +43,11 @@ func (s *Session) tell(d *plan.Delta) {
 
 // tellDryRun reports what a commit would have done.
 func (s *Session) tellDryRun(res *diff.Result) {
+	paths := diff.NewPaths(s.cat, res.Changes)
 	for _, c := range res.Changes {
-		e := Event{Kind: EventDryRun, Text: c.Kind.String()}
-		if c.Kind == diff.Remove {
-			e.Path = s.cat.GuestPath(c.ID)
-		} else {
-			e.Path = c.Entry.Name
-			if c.Moved() {
-				e.Text = "rename " + s.cat.GuestPath(c.ID)
-			}
+		e := Event{Kind: EventDryRun, Path: paths.Of(c), Text: c.Kind.String()}
+		if c.Moved() {
+			e.Text = "rename " + s.cat.GuestPath(c.ID)
 		}
 		s.event(e)
 	}

@@ -94,9 +94,6 @@ func (s *Session) finishOpen(ctx context.Context, p *apply.Plan) error {
 	if err != nil {
 		return err
 	}
-	for i := range s.state.kept {
-		s.where.keep(s.state.kept[i].ID, "kept/"+s.state.kept[i].Name)
-	}
 	s.where.expect(prospects, p.Epoch)
 	s.stuck = &stuck{plan: p, prospects: prospects}
 	return s.finishStuck(ctx)

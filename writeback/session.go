@@ -76,6 +76,9 @@ type Place struct {
 	Journal  hostfs.Dir      // the folder of the journal
 	Overlay  block.Device    // the image of what the guest wrote, from overlay.Create
 	Layout   *vvfat.Layout   // the base, as the manifest has it
+	// Generation is the number of the generation. Names in the aside folder
+	// hold it, so that they are never used twice.
+	Generation uint64
 }
 
 // journalName is the name of the journal in its folder.
@@ -136,7 +139,7 @@ func Open(ctx context.Context, p Place, o Options) (s *Session, err error) {
 		return nil, err
 	}
 	s.where.init(&s.place, p.Layout)
-	s.where.set(s.cat)
+	s.where.set(s.cat, &s.state)
 	disk := o.Disk
 	disk.Locate = s.where.locate
 	s.base = vvfat.NewDisk(p.Layout, disk)
@@ -187,7 +190,7 @@ func (s *Session) openEngines() error {
 	s.exec = exec
 	l := s.place.Layout
 	s.popts = plan.Options{
-		Tree: s.place.Tree, Geometry: l.Geometry(), Volume: l.VolumeOffset(), Location: l.Location(), CodePage: l.CodePage(),
+		Tree: s.place.Tree, Geometry: l.Geometry(), Volume: l.VolumeOffset(), Location: l.Location(), CodePage: l.CodePage(), Generation: s.place.Generation,
 		ShortNames: s.o.ShortNames, Xattrs: s.place.Features.UserXattr, Now: s.o.Now,
 	}
 	s.builder = plan.NewBuilder(s.cat, exec, s.popts)

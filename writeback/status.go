@@ -59,10 +59,8 @@ type Item struct {
 // state is what a session tells. It has a lock of its own, so that Status never
 // waits for a commit.
 type state struct {
-	mu     sync.Mutex
-	status Status
-	held   []Item // changes that the brake or a plan holds back
-
+	mu        sync.Mutex
+	status    Status
 	trashed   []plan.Trashed
 	kept      []plan.Kept
 	conflicts []plan.Conflict
@@ -82,7 +80,6 @@ func (s *state) seen(res *diff.Result, label string) {
 	s.status.Settled = []Item{}
 	s.status.Clean, s.status.Label = res.Clean, label
 	s.status.Brake, s.status.BrakeHeld = nil, 0
-	s.held = nil
 	s.status.Error, s.status.ErrorSince = "", time.Time{}
 }
 
@@ -102,7 +99,7 @@ func (s *state) refused(in []diff.Waiting) {
 }
 
 // braked notes that the changes of a result are held back.
-func (s *state) braked(reasons []string, res *diff.Result, now time.Time) {
+func (s *state) braked(reasons []string, res *diff.Result, paths *diff.Paths, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.status.Brake = reasons
@@ -110,11 +107,7 @@ func (s *state) braked(reasons []string, res *diff.Result, now time.Time) {
 		if c.Kind == diff.Remove {
 			s.status.BrakeHeld++
 		}
-		name := c.Entry.Name
-		if c.Kind == diff.Remove {
-			name = c.Old.Entry.Name
-		}
-		s.status.Pending = append(s.status.Pending, Item{Path: name, Text: "held back: " + c.Kind.String(), Time: now})
+		s.status.Pending = append(s.status.Pending, Item{Path: paths.Of(c), Text: "held back: " + c.Kind.String(), Time: now})
 	}
 }
 

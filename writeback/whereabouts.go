@@ -39,10 +39,18 @@ func (w *whereabouts) init(p *Place, l *vvfat.Layout) {
 	w.now = map[catalog.ID]spot{}
 }
 
-// set takes the places of everything that the catalog has moved.
-func (w *whereabouts) set(c *catalog.Catalog) {
+// set takes the places of everything that was moved before.
+func (w *whereabouts) set(c *catalog.Catalog, st *state) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	for _, k := range st.kept {
+		w.keep(k.ID, "kept/"+k.Name)
+	}
+	for _, t := range st.trashed {
+		if t.Base {
+			w.keep(t.ID, "trash/"+t.Name)
+		}
+	}
 	c.Held(func(o *catalog.Object) { w.put(o) }, func(catalog.ID) {})
 }
 

@@ -35,6 +35,7 @@ type build struct {
 	plan   *Plan
 
 	changes map[catalog.ID]*diff.Change
+	paths   *diff.Paths
 	order   []*diff.Change // those that are part of the plan
 	refused map[catalog.ID]bool
 	names   map[catalog.ID]string // names on the host after the plan, of the changed objects
@@ -50,7 +51,7 @@ type build struct {
 // nothing is left behind.
 func (b *Builder) Build(ctx context.Context, epoch uint64, disk io.ReaderAt, changes []*diff.Change) (*Plan, error) {
 	w := &build{
-		Builder: b, ctx: ctx, disk: disk, plan: &Plan{},
+		Builder: b, ctx: ctx, disk: disk, plan: &Plan{}, paths: diff.NewPaths(b.cat, changes),
 		changes: map[catalog.ID]*diff.Change{}, refused: map[catalog.ID]bool{},
 		names: map[catalog.ID]string{}, dirs: map[catalog.ID]apply.DirID{},
 	}
@@ -216,24 +217,7 @@ func newContents(c *diff.Change) bool {
 }
 
 // guestPath returns the place of a changed object on the guest's disk.
-func (w *build) guestPath(c *diff.Change) string {
-	if c.Kind == diff.Remove {
-		return w.cat.GuestPath(c.ID)
-	}
-	name := c.Entry.Name
-	for id, n := c.Parent, 0; id != catalog.Root && n < maxClimb; n++ {
-		if up := w.changes[id]; up != nil && up.Kind != diff.Remove {
-			name, id = up.Entry.Name+"/"+name, up.Parent
-			continue
-		}
-		if up, err := w.cat.Get(id); err == nil && up != nil {
-			name, id = up.Entry.Name+"/"+name, up.Parent
-			continue
-		}
-		break
-	}
-	return name
-}
+func (w *build) guestPath(c *diff.Change) string { return w.paths.Of(c) }
 
 // maxClimb bounds the way up to the root.
 const maxClimb = 1024

@@ -58,7 +58,8 @@ type Options struct {
 	Location   *time.Location // of the times on the disk
 	CodePage   *fatfmt.CodePage
 	ShortNames ShortNames
-	Xattrs     bool // the host keeps extended attributes of users
+	Generation uint64 // is part of the names in the aside folder
+	Xattrs     bool   // the host keeps extended attributes of users
 	// Now names what is saved because of a conflict.
 	Now func() time.Time
 }

@@ -65,7 +65,7 @@ func (w *build) applyMove(m *move) apply.Move {
 	case m.first:
 		out.To = between
 	case m.to == nil:
-		out.To = apply.Place{Dir: apply.Trash, Name: asideFile(w.plan.Epoch, s.tag)}
+		out.To = apply.Place{Dir: apply.Trash, Name: w.asideFile(s.tag)}
 		out.Strict = !m.c.Old.Inode.Link
 	default:
 		out.To = w.place(m.to)
@@ -84,7 +84,7 @@ func (w *build) replacement(c *diff.Change) (apply.Move, bool) {
 	return apply.Move{
 		Tag: s.tag, Object: s.object.ID, From: s.object.At, To: w.after(c),
 		Displaces:   &old,
-		DisplacedTo: apply.Place{Dir: apply.Kept, Name: asideFile(w.plan.Epoch, s.tag)},
+		DisplacedTo: apply.Place{Dir: apply.Kept, Name: w.asideFile(s.tag)},
 		Beside:      besideName(w.names[c.ID], w.o.Now()),
 	}, true
 }
@@ -103,7 +103,9 @@ func (w *build) moved(c *diff.Change) hostfs.Identity {
 }
 
 // asideFile is the name of an inode in the trash or among the kept ones.
-func asideFile(epoch, tag uint64) string { return fmt.Sprintf("%d-%d", epoch, tag) }
+func (w *build) asideFile(tag uint64) string {
+	return fmt.Sprintf("%d-%d-%d", w.o.Generation, w.plan.Epoch, tag)
+}
 
 // attr returns the change of attributes of an inode that was there before. A
 // new inode has got its own already; only a directory loses its time when
@@ -133,7 +135,7 @@ func (w *build) prospect(c *diff.Change) Prospect {
 	p := Prospect{Tag: s.tag, Kind: c.Kind, Path: w.guestPath(c), Patch: s.patch != nil, Mtime: hostfs.NoTime}
 	if c.Kind == diff.Remove {
 		p.Object = *c.Old
-		p.Aside = asideFile(w.plan.Epoch, s.tag)
+		p.Aside = w.asideFile(s.tag)
 		return p
 	}
 	p.Object = catalog.Object{ID: c.ID, Parent: c.Parent, Entry: c.Entry, Chain: c.Chain}
@@ -147,7 +149,7 @@ func (w *build) prospect(c *diff.Change) Prospect {
 				p.Mtime = a.Mtime
 			}
 		} else if !old.Inode.Lost {
-			p.Aside = asideFile(w.plan.Epoch, s.tag)
+			p.Aside = w.asideFile(s.tag)
 		}
 	}
 	if s.object != nil {
