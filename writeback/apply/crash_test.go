@@ -52,7 +52,7 @@ func TestCut(t *testing.T) {
 			t.Fatalf("cut at %d: %v", k, err)
 		}
 		for seed := -1; seed < seeds; seed++ {
-			again := &host{t, survive(h.m, seed)}
+			again := &host{TB: t, m: survive(h.m, seed)}
 			if _, err := again.work(); err != nil {
 				t.Fatalf("cut at %d (%s), seed %d: %v", k, h.m.Describe(k), seed, err)
 			}
@@ -77,7 +77,7 @@ func TestCutRecovery(t *testing.T) {
 		first.work()
 		for seed := -1; seed < seeds; seed++ {
 			for j := (k * 5) % step; ; j += step {
-				h := &host{t, survive(first.m, seed)}
+				h := &host{TB: t, m: survive(first.m, seed)}
 				h.m.CutAt(j)
 				_, err := h.work()
 				if err == nil {

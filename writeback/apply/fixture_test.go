@@ -9,8 +9,10 @@ import (
 	"io/fs"
 	"maps"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -51,10 +53,31 @@ var after = map[string]string{
 }
 
 // host is a machine with the tree in share and everything else in aside and
-// state.
+// state: a twin, or a directory of the real host.
 type host struct {
 	testing.TB
-	m *hosttwin.Machine
+	m   *hosttwin.Machine
+	dir string                                  // of the real host
+	cut func(w hostfs.Writable) hostfs.Writable // wraps its trees
+	ids map[string]hostfs.Identity              // the tree as it was made
+}
+
+// root opens a directory as the server, foreign as another program.
+func (h *host) root(p string) hostfs.Writable {
+	if h.m != nil {
+		return h.m.Root(p)
+	}
+	return h.cut(h.foreign(p))
+}
+
+func (h *host) foreign(p string) hostfs.Writable {
+	if h.m != nil {
+		return h.m.Foreign(p)
+	}
+	r, err := hostfs.OpenRoot(filepath.Join(h.dir, p))
+	h.must(err)
+	h.Cleanup(func() { r.Close() })
+	return r
 }
 
 func (h *host) must(err error) {
@@ -67,7 +90,15 @@ func (h *host) must(err error) {
 // newHost returns a machine with the tree, all of it durable.
 func newHost(t testing.TB) *host {
 	t.Helper()
-	h := &host{t, hosttwin.New()}
+	h := &host{TB: t, m: hosttwin.New()}
+	h.makeTree()
+	h.m.Settle()
+	return h
+}
+
+// makeTree makes the folders and the tree.
+func (h *host) makeTree() {
+	h.Helper()
 	h.mkdirs("share", "aside", "state")
 	for _, name := range slices.Sorted(maps.Keys(before)) {
 		if dir, ok := strings.CutSuffix(name, "/"); ok {
@@ -77,13 +108,11 @@ func newHost(t testing.TB) *host {
 		h.mkdirs("share/" + path.Dir(name))
 		h.write("share/"+name, before[name])
 	}
-	h.m.Settle()
-	return h
 }
 
 // in calls do, as another program, with the directory of a path.
 func (h *host) in(p string, do func(d hostfs.Dir, name string) error) error {
-	return hostfs.InDir(h.m.Foreign("."), p, do)
+	return hostfs.InDir(h.foreign("."), p, do)
 }
 
 func (h *host) mkdirs(paths ...string) {
@@ -143,7 +172,7 @@ func (h *host) tree(dir string) map[string]string {
 
 func (h *host) walk(dir, at string, out map[string]string) {
 	h.Helper()
-	w := h.m.Foreign(dir)
+	w := h.foreign(dir)
 	var l hostfs.Listing
 	h.must(w.ReadDir(path.Join(".", at), &l))
 	for i := range l.Entries {
@@ -193,7 +222,7 @@ type server struct {
 
 // start opens the journal as a server does.
 func (h *host) start() (*server, error) {
-	state, err := h.m.Root("state").OpenDir(".")
+	state, err := h.root("state").OpenDir(".")
 	if err != nil {
 		return nil, err
 	}
@@ -210,7 +239,7 @@ func (h *host) start() (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	probe, err := h.m.Root("aside").OpenDir(".")
+	probe, err := h.root("aside").OpenDir(".")
 	if err != nil {
 		return nil, err
 	}
@@ -219,7 +248,7 @@ func (h *host) start() (*server, error) {
 		return nil, err
 	}
 	s.x, err = New(Config{
-		Tree: h.m.Root("share"), Aside: h.m.Root("aside"), Features: features,
+		Tree: h.root("share"), Aside: h.root("aside"), Features: features,
 		Journal: s.j, Intent: intentRecord, Completion: completionRecord,
 	})
 	return s, err
@@ -296,21 +325,29 @@ func (h *host) plan(x *Executor) (*Plan, error) {
 	return b.p, b.err
 }
 
-// catalogs holds what was known of the tree when the machine was made.
-var catalogIDs map[string]hostfs.Identity
+// twinIDs is what was known of the tree of a twin when it was made. Every twin
+// begins the same.
+var twinIDs = sync.OnceValue(func() map[string]hostfs.Identity {
+	var t testing.TB = new(testing.B)
+	return newHost(t).describe()
+})
 
-// catalog describes the tree as it was made. Every host of a test begins the
-// same, so it is asked once.
-func catalog(h *host) map[string]hostfs.Identity {
-	if catalogIDs == nil {
-		first := newHost(h.TB)
-		catalogIDs = map[string]hostfs.Identity{".": first.lookup("share")}
-		for name := range first.tree("share") {
-			name = strings.TrimSuffix(name, "/")
-			catalogIDs[name] = first.lookup("share/" + name)
-		}
+// describe returns the identities of the tree.
+func (h *host) describe() map[string]hostfs.Identity {
+	ids := map[string]hostfs.Identity{".": h.lookup("share")}
+	for name := range h.tree("share") {
+		name = strings.TrimSuffix(name, "/")
+		ids[name] = h.lookup("share/" + name)
 	}
-	return catalogIDs
+	return ids
+}
+
+// catalog is what a server knows of the tree.
+func catalog(h *host) map[string]hostfs.Identity {
+	if h.ids == nil {
+		h.ids = twinIDs()
+	}
+	return h.ids
 }
 
 func (b *builder) move(tag uint64, object hostfs.Identity, from, to Place, more func(m *Move)) {
