@@ -68,8 +68,8 @@ const (
 
 // InheritAttributes gives dst, which was made elsewhere, what it would have if
 // it had been made in the directory parent: the default access control list,
-// and the group where parent hands it down. If this process may give files
-// away, which is to say that it acts for others, dst also gets parent's owner.
+// and the group where parent hands it down. A process that may give files away,
+// which is to say that it acts for others, gives dst to parent's owner.
 func InheritAttributes(dst, parent Node) error {
 	from, err := parent.Identity()
 	if err != nil {
@@ -79,17 +79,7 @@ func InheritAttributes(dst, parent Node) error {
 	if err != nil {
 		return err
 	}
-	uid, gid := from.UID, from.GID
-	if err := dst.SetOwner(uid, gid); errors.Is(err, fs.ErrPermission) {
-		uid, gid = own.UID, own.GID
-		if from.Mode&fs.ModeSetgid != 0 {
-			gid = from.GID
-		}
-		err = dst.SetOwner(uid, gid)
-		if err != nil && !errors.Is(err, fs.ErrPermission) {
-			return err
-		}
-	} else if err != nil {
+	if err := inheritOwner(dst, own, from); err != nil {
 		return err
 	}
 	if own.Mode.IsDir() && from.Mode&fs.ModeSetgid != 0 {
@@ -98,6 +88,27 @@ func InheritAttributes(dst, parent Node) error {
 		}
 	}
 	return inheritACL(dst, parent, own.Mode.IsDir())
+}
+
+// inheritOwner sets owner and group as far as this process may.
+func inheritOwner(dst Node, own, from Identity) error {
+	group := own.GID
+	if from.Mode&fs.ModeSetgid != 0 {
+		group = from.GID
+	}
+	err := error(nil)
+	if own.UID != from.UID {
+		if err = dst.SetOwner(from.UID, from.GID); err == nil || !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+	}
+	if group != own.GID {
+		err = dst.SetOwner(own.UID, group)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	return err
 }
 
 // inheritACL passes on parent's default list, acl(5), "Object creation and

@@ -175,7 +175,7 @@ func TestChangesRaceWithLinks(t *testing.T) {
 			}
 		}
 	}()
-	rounds := 300
+	rounds := 50
 	if os.Getenv("FATKIT_LONG") != "" {
 		rounds = 20_000
 	}

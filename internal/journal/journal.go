@@ -222,6 +222,14 @@ func (j *Journal) Sync() error {
 	return nil
 }
 
+// Err returns the error that ended the journal, or nil. Append and Compact that
+// fail and leave it nil have changed nothing.
+func (j *Journal) Err() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.failed
+}
+
 // Size returns how many bytes the records take.
 func (j *Journal) Size() int64 {
 	j.mu.Lock()

@@ -196,6 +196,9 @@ func TestFullDisk(t *testing.T) {
 	if err := add(j, 1, strings.Repeat("z", 400<<10)); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("a record beyond the reserve: %v", err)
 	}
+	if err := j.Err(); err != nil {
+		t.Errorf("a full disk ended the journal: %v", err)
+	}
 	if err := j.Reserve(400 << 10); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("a reserve on a full disk: %v", err)
 	}
@@ -264,7 +267,7 @@ func TestMediumFails(t *testing.T) {
 	if err := j.Sync(); !errors.Is(err, syscall.EIO) {
 		t.Errorf("sync: %v", err)
 	}
-	for what, err := range map[string]error{"append": add(j, 1, "x"), "sync": j.Sync(), "reserve": j.Reserve(1), "compact": j.Compact(nil)} {
+	for what, err := range map[string]error{"append": add(j, 1, "x"), "sync": j.Sync(), "reserve": j.Reserve(1), "compact": j.Compact(nil), "err": j.Err()} {
 		if !errors.Is(err, syscall.EIO) {
 			t.Errorf("%s after that: %v", what, err)
 		}

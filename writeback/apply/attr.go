@@ -7,50 +7,67 @@ import (
 	"github.com/fatkit/fatkit/internal/hostfs"
 )
 
+// errNoPatch says that the contents come first.
+var errNoPatch = errors.New("its contents could not be written yet")
+
 // attr sets attributes through an open inode that was verified.
 func (r *run) attr(a *Attr) Result {
-	d, err := r.dirs.get(a.At.Dir)
-	if err != nil {
-		return r.attrRefused(a, err)
-	}
-	found, err := d.Lookup(a.At.Name)
-	if err != nil {
-		return r.attrRefused(a, err)
-	}
-	if !found.Same(a.ID) {
-		return Result{Status: Conflict, Kind: Replaced, At: a.At, ID: found}
-	}
-	n, err := d.OpenNode(a.At.Name)
-	if err != nil {
-		return r.attrRefused(a, err)
+	n, found, res := r.openAttr(a)
+	if n == nil {
+		return res
 	}
 	defer n.Close()
-	if found, err = n.Identity(); err != nil {
-		return waiting(err)
+	want, ok := r.patched[a.Tag]
+	switch {
+	case r.patches[a.Tag] && !ok:
+		return waiting(errNoPatch) // a new time on old contents would say that they are new
+	case !ok:
+		want = a.ID
 	}
-	if !found.Same(a.ID) {
-		return Result{Status: Conflict, Kind: Replaced, At: a.At, ID: found}
-	}
-	want := a.ID
-	if id, ok := r.patched[a.Tag]; ok {
-		want = id
-	}
-	res := r.setTimes(a, n, want)
-	if res.Status != Done {
+	if res = r.setTimes(a, n, want); res.Status != Done {
 		return res
 	}
 	if err := setAttributes(a, n, found); err != nil {
 		return waiting(err)
 	}
 	r.nodes = append(r.nodes, a.At)
-	if res.ID, err = n.Identity(); err != nil {
+	id, err := n.Identity()
+	if err != nil {
 		return waiting(err)
 	}
-	res.ID = expected(res.ID, want)
+	res.ID = expected(id, want)
 	if a.Mtime != hostfs.NoTime {
 		res.ID.Mtime = a.Mtime
 	}
 	return res
+}
+
+// openAttr opens the inode whose attributes change, if it is there.
+func (r *run) openAttr(a *Attr) (hostfs.Node, hostfs.Identity, Result) {
+	d, err := r.dirs.get(a.At.Dir)
+	var found hostfs.Identity
+	if err == nil {
+		found, err = d.Lookup(a.At.Name)
+	}
+	if err == nil && !found.Same(a.ID) {
+		return nil, found, Result{Status: Conflict, Kind: Replaced, At: a.At, ID: found}
+	}
+	var n hostfs.Node
+	if err == nil {
+		n, err = d.OpenNode(a.At.Name)
+	}
+	if err != nil {
+		return nil, found, r.attrRefused(a, err)
+	}
+	found, err = n.Identity()
+	if err == nil && found.Same(a.ID) {
+		return n, found, Result{}
+	}
+	n.Close()
+	if err != nil {
+		return nil, found, waiting(err)
+	}
+	return nil, found, Result{Status: Conflict, Kind: Replaced, At: a.At, ID: found}
 }
 
 func (r *run) attrRefused(a *Attr, err error) Result {

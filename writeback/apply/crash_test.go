@@ -66,7 +66,7 @@ func TestCut(t *testing.T) {
 
 // TestCutRecovery cuts the recovery, too, and the recovery of that.
 func TestCutRecovery(t *testing.T) {
-	step, seeds := 7, 1
+	step, seeds := 11, 1
 	if long() {
 		step, seeds = 1, 3
 	}

@@ -96,6 +96,12 @@ func (r *run) passOn(i int, at Place) Result {
 		return r.stop(err)
 	}
 	if err != nil || !ok || !found.Same(*m.Displaces) {
+		if ok && err == nil && r.mayBeTheirs(m, at) {
+			return r.returnToFrom(m, at)
+		}
+		if r.isAt(m.To, *m.Displaces) {
+			return Result{Status: Conflict, Kind: Gone} // nothing was displaced: the object was lost before
+		}
 		// It is gone: somebody emptied the trash, or a later move took it on.
 		return r.placed(m)
 	}
@@ -105,7 +111,28 @@ func (r *run) passOn(i int, at Place) Result {
 			return r.stop(err)
 		}
 	}
+	found, ok, err = r.dirs.look(to)
+	switch {
+	case err != nil:
+		return r.stop(err)
+	case ok && !intact(found, *m.Displaces) && r.mayBeTheirs(m, to):
+		return r.returnToFrom(m, to)
+	case !ok:
+		found = *m.Displaces // taken from there since
+	}
 	return r.withDisplaced(i, to, found)
+}
+
+// mayBeTheirs reports whether what is at a place aside may have been written
+// to, or put there, under the name From, which other programs see.
+func (r *run) mayBeTheirs(m *Move, at Place) bool {
+	return !m.From.aside() && at.aside() && at == m.DisplacedTo
+}
+
+// returnToFrom returns what was taken for the displaced inode, or was the
+// displaced inode before a program of the host wrote to it under the name From.
+func (r *run) returnToFrom(m *Move, at Place) Result {
+	return r.putBack(at, m.From, Result{Status: Conflict, Kind: Replaced, At: m.To, ID: m.Object}, false)
 }
 
 // fill completes a move that found nothing at To: the host has removed it, or,

@@ -21,6 +21,9 @@ type Config struct {
 	// Journal takes the records, under these types.
 	Journal            *journal.Journal
 	Intent, Completion journal.Type
+	// Open says that the journal holds an intent without its completion. Then
+	// Recover comes first.
+	Open bool
 }
 
 // Executor carries out plans, one at a time. It is not for concurrent use.
@@ -32,8 +35,10 @@ type Executor struct {
 	open  bool   // an intent has no completion yet
 }
 
-// ErrOpen says that a plan was begun and not completed: [Executor.Recover]
-// must be called with it until that succeeds.
+// ErrOpen says that a plan was begun and not completed, so what is staged for it
+// must stay. [Executor.Recover] is called with it until that succeeds. If
+// the journal itself has failed it is opened anew first, with a new Executor, and
+// its records tell whether the intent is there.
 var ErrOpen = errors.New("the commit was begun and must be recovered")
 
 // ErrHost says that a host cannot be written to safely.
@@ -44,7 +49,7 @@ func New(cfg Config) (*Executor, error) {
 	if !cfg.Features.NoReplace {
 		return nil, fmt.Errorf("%s: %w", cfg.Tree.Name(), ErrHost)
 	}
-	x := &Executor{cfg: cfg, tree: cfg.Tree, aside: map[DirID]hostfs.Dir{}}
+	x := &Executor{cfg: cfg, tree: cfg.Tree, aside: map[DirID]hostfs.Dir{}, open: cfg.Open}
 	if err := x.openAside(); err != nil {
 		return nil, errors.Join(err, x.Close())
 	}
@@ -103,6 +108,9 @@ func (x *Executor) Execute(ctx context.Context, p *Plan, payload func(Results) [
 		return Results{}, err
 	}
 	if _, err := x.cfg.Journal.Append(x.cfg.Intent, intent); err != nil {
+		if x.open = x.cfg.Journal.Err() != nil; x.open {
+			err = errors.Join(ErrOpen, err) // a part of the record may be there
+		}
 		return Results{}, err
 	}
 	x.open = true
@@ -168,6 +176,7 @@ type run struct {
 	missing map[DirID]bool             // those that could not be brought into the tree
 	later   map[objectKey][]int        // moves by object, in order
 	patched map[uint64]hostfs.Identity // by tag, what patches made
+	patches map[uint64]bool            // tags of patches
 	touched map[DirID]bool             // directories to sync
 	nodes   []Place                    // inodes with new attributes to sync
 
@@ -189,7 +198,10 @@ func (x *Executor) newRun(ctx context.Context, p *Plan) *run {
 		x: x, ctx: ctx, plan: p, dirs: x.newDirTable(p.Dirs),
 		results: Results{Epoch: p.Epoch},
 		dirIDs:  map[objectKey]DirID{}, missing: map[DirID]bool{},
-		later: map[objectKey][]int{}, patched: map[uint64]hostfs.Identity{}, touched: map[DirID]bool{},
+		later: map[objectKey][]int{}, patched: map[uint64]hostfs.Identity{}, touched: map[DirID]bool{}, patches: map[uint64]bool{},
+	}
+	for i := range p.Patches {
+		r.patches[p.Patches[i].Tag] = true
 	}
 	for i := range p.Dirs {
 		r.dirIDs[keyOf(p.Dirs[i].ID)] = DirID(i)

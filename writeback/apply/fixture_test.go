@@ -249,7 +249,7 @@ func (h *host) start() (*server, error) {
 	}
 	s.x, err = New(Config{
 		Tree: h.root("share"), Aside: h.root("aside"), Features: features,
-		Journal: s.j, Intent: intentRecord, Completion: completionRecord,
+		Journal: s.j, Intent: intentRecord, Completion: completionRecord, Open: s.open != nil,
 	})
 	return s, err
 }

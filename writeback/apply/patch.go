@@ -170,9 +170,19 @@ func (p *Patch) compare(f hostfs.WFile, found hostfs.Identity, content io.Reader
 			return err
 		}
 		for i := range old {
-			s := crc32.Checksum(sector(got[:n], i), castagnoli)
-			if s != old[i] && s != sums[i] {
+			sum := crc32.Checksum(sector(got[:n], i), castagnoli)
+			if sum == old[i] || sum == sums[i] {
+				continue
+			}
+			// The sector in which the file ends may have new bytes under the old
+			// size.
+			start := off + int64(i)*SectorBytes
+			if start+SectorBytes <= found.Size {
 				return foreign
+			}
+			a, b := make([]byte, SectorBytes), make([]byte, SectorBytes)
+			if err := sameBytes(f, content, start, min(found.Size, p.NewSize), a, b, foreign); err != nil {
+				return err
 			}
 		}
 		return nil
