@@ -8,7 +8,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	beInner()
+	beMemory()
 	os.Exit(m.Run())
 }
 

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/fatkit/fatkit/block/mem"
@@ -164,4 +165,17 @@ func serveMemory(args []string) error {
 		return err
 	}
 	return nil
+}
+
+// beMemory serves memory and ends the process, if that is what the arguments
+// of the process say.
+func beMemory() {
+	if len(os.Args) < 2 || os.Args[1] != memoryVerb {
+		return
+	}
+	if err := serveMemory(os.Args[2:]); err != nil {
+		fmt.Fprintln(os.Stderr, strings.TrimSpace(err.Error()))
+		os.Exit(1)
+	}
+	os.Exit(0)
 }

@@ -36,7 +36,8 @@ func copyInRow(tree, target string, peers ...contender) row {
 type copyIn func(b *bench, dir, img string) ([]string, error)
 
 func fatkitIn(b *bench, dir, img string) ([]string, error) {
-	return []string{b.self, copyVerb, dir, img}, nil
+	entries, err := filepath.Glob(filepath.Join(dir, "*"))
+	return append(append([]string{b.bin, "cp", "-r", "-p"}, entries...), img+":/"), err
 }
 
 func mcopyIn(_ *bench, dir, img string) ([]string, error) {
@@ -123,7 +124,7 @@ func checkRow(name, target string, makes func(b *bench) (string, error)) row {
 		needs   []string
 		command func(b *bench, img string) []string
 	}{
-		{"fatkit", nil, func(b *bench, img string) []string { return []string{b.self, checkVerb, img} }},
+		{"fatkit", nil, func(b *bench, img string) []string { return []string{b.bin, "check", img} }},
 		{"fsck.fat", []string{"fsck.fat"}, func(_ *bench, img string) []string {
 			return []string{tools.Lookup("fsck.fat"), "-n", img}
 		}},

@@ -28,7 +28,7 @@ import (
 )
 
 func main() {
-	beInner()
+	beMemory()
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
