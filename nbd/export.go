@@ -156,11 +156,14 @@ func (e *export) attach(c *conn) error {
 		return fmt.Errorf("export %q has its %d connections", e.Name, e.MaxConns)
 	}
 	e.conns[c] = struct{}{}
+	if h := c.srv.opts.OnAttach; h != nil {
+		if err := h(c.info(e)); err != nil {
+			delete(e.conns, c)
+			return err
+		}
+	}
 	e.stats.conns.Add(1)
 	e.stats.total.Add(1)
-	if h := c.srv.opts.OnAttach; h != nil {
-		h(c.info(e))
-	}
 	return nil
 }
 

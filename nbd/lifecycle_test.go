@@ -19,7 +19,11 @@ type hooks struct {
 	active map[string]int
 }
 
-func (h *hooks) attach(i ConnInfo) { h.record(i) }
+func (h *hooks) attach(i ConnInfo) error {
+	h.record(i)
+	return nil
+}
+
 func (h *hooks) detach(i ConnInfo) { h.record(i) }
 
 func (h *hooks) record(i ConnInfo) {

@@ -48,10 +48,11 @@ type ServerOptions struct {
 	Logger *slog.Logger // nil discards
 
 	// OnAttach is called when a client has chosen an export, before it is
-	// told so; OnDetach when nothing of the client is in flight any more. The hooks
-	// of one export never run at the same time, and no client attaches to
+	// told so; an error refuses the client, who is told the text. OnDetach is
+	// called when nothing of a client that attached is in flight any more. The
+	// hooks of one export never run at the same time, and no client attaches to
 	// it while one runs. They must not call AddExport, RemoveExport or Shutdown.
-	OnAttach func(ConnInfo)
+	OnAttach func(ConnInfo) error
 	OnDetach func(ConnInfo)
 }
 
