@@ -102,3 +102,13 @@ func (n *FatName) take(option string) (bool, error) {
 	n.Bits = bits
 	return true, nil
 }
+
+// WantsWrites reports whether a source's name itself asks for a writable disk,
+// as fat:rw:DIR does.
+func WantsWrites(name string) bool {
+	if !IsFatName(name) {
+		return false
+	}
+	n, err := ParseFatName(name)
+	return err == nil && n.RW
+}

@@ -46,6 +46,10 @@ const (
 	// Changed says that a file has changed since the disk was made, so that
 	// its reads fail.
 	Changed
+	// Progress says that something was done as it should be.
+	Progress
+	// Alarm says that somebody should look.
+	Alarm
 )
 
 // Generation is a disk made of a source at one moment. It does not change. The
@@ -56,10 +60,19 @@ type Generation struct {
 
 	layout  *vvfat.Layout // of a directory: what the next generation is compared with
 	release func() error  // gives back what Device stands on; may be nil
+	end     func() error  // closes everything, in place of closing Device; may be nil
+}
+
+// NewGeneration returns a generation that end closes, device included.
+func NewGeneration(device block.Device, layout *vvfat.Layout, facts Facts, end func() error) *Generation {
+	return &Generation{Device: device, Facts: facts, layout: layout, end: end}
 }
 
 // Close closes the device and what it stands on.
 func (g *Generation) Close() error {
+	if g.end != nil {
+		return g.end()
+	}
 	err := g.Device.Close()
 	if g.release != nil {
 		err = errors.Join(err, g.release())

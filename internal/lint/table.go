@@ -14,7 +14,7 @@ var layers = [...][]string{
 	0: {"diskerr", "internal/format/"},
 	1: {"block", "block/", "vfs", "vfs/", "internal/hostfs", "internal/hostfs/", "internal/journal"},
 	2: {"vvfat", "fat", "qcow2", "volume", "nbd", "nbd/wire", "fusemount"},
-	3: {"stack", "stack/drivers", "writeback", "writeback/", "internal/fileops"},
+	3: {"stack", "stack/drivers", "stack/live", "writeback", "writeback/", "internal/fileops"},
 	4: {"internal/server", "internal/server/", "internal/shell"},
 	5: {"cmd/fatkit"},
 }
@@ -37,6 +37,9 @@ var within = []edge{
 	{"writeback/plan", "writeback/catalog"},
 	{"writeback/plan", "writeback/diff"},
 	{"writeback/plan", "writeback/apply"},
+	{"stack/live", "stack"},
+	{"stack/live", "writeback"},
+	{"stack/live", "writeback/"},
 }
 
 // suites are the packages that only tests import. They may be used by the

@@ -28,14 +28,29 @@ type Command string
 const (
 	CommandStatus  Command = "status"
 	CommandRefresh Command = "refresh"
+
+	// Those of a directory that takes writes.
+	CommandSync    Command = "sync"
+	CommandConfirm Command = "confirm"
+	CommandDiscard Command = "discard"
+	CommandTrash   Command = "trash-list"
+	CommandRestore Command = "trash-restore"
+	CommandEmpty   Command = "trash-empty"
 )
 
 // Request is one line to the control socket.
 type Request struct {
 	Command Command `json:"command"`
-	Export  *string `json:"export,omitempty"` // refresh: the export of this name only
-	Source  string  `json:"source,omitempty"` // refresh: exports of this source only
-	Force   bool    `json:"force,omitempty"`  // refresh: also while a client is attached
+	Export  *string `json:"export,omitempty"`  // the export of this name only
+	Source  string  `json:"source,omitempty"`  // exports of this source only
+	Force   bool    `json:"force,omitempty"`   // refresh: also while a client is attached
+	Archive bool    `json:"archive,omitempty"` // refresh: archive what has not arrived
+	Path    string  `json:"path,omitempty"`    // discard: all if empty; trash-restore: or the name in the trash
+}
+
+// means reports whether r is about an export.
+func (r *Request) means(e *export) bool {
+	return (r.Export == nil || e.name == *r.Export) && (r.Source == "" || e.source.Path() == r.Source)
 }
 
 // Reply answers a Request. Error is empty if all went well; what was done
@@ -44,6 +59,7 @@ type Reply struct {
 	Error   string          `json:"error,omitempty"`
 	Status  *Status         `json:"status,omitempty"`
 	Refresh []RefreshResult `json:"refresh,omitempty"`
+	Steered []Steered       `json:"steered,omitempty"`
 }
 
 // control answers requests on a control socket.

@@ -99,9 +99,16 @@ var noteSeed = maphash.MakeSeed()
 func (e *export) report(v stack.Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if v.Kind == stack.Changed {
+	switch v.Kind {
+	case stack.Changed:
 		e.changed.add(v.Path)
 		e.log.Warn(v.Text, "path", v.Path)
+		return
+	case stack.Progress:
+		e.log.Info(v.Text, pathAttr(v.Path)...)
+		return
+	case stack.Alarm:
+		e.log.Error(v.Text, pathAttr(v.Path)...)
 		return
 	}
 	hash := maphash.String(noteSeed, v.Path+"\x00"+v.Text)
@@ -114,11 +121,19 @@ func (e *export) report(v stack.Event) {
 	e.log.Warn(v.Text, "path", v.Path)
 }
 
+// pathAttr names the path of an event, if it has one.
+func pathAttr(path string) []any {
+	if path == "" {
+		return nil
+	}
+	return []any{"path", path}
+}
+
 // attach is called before a client sees anything of the disk.
 func (e *export) attach(ctx context.Context) {
 	e.making.Lock()
 	defer e.making.Unlock()
-	if e.mayRenew() {
+	if e.mayRenew() && e.renewable(ctx) == nil {
 		e.renew(ctx, "a client attached") // on failure the old generation stays, and says so
 	}
 	e.mu.Lock()
@@ -142,8 +157,32 @@ func (e *export) mayRenew() bool {
 	return e.shown || e.pending || e.clock()-e.began > e.current.Facts.ScanTime
 }
 
+// renewable returns why a directory that takes writes cannot begin a new
+// generation now, or nil.
+func (e *export) renewable(ctx context.Context) error {
+	if w, ok := e.source.(stack.Writing); ok {
+		return w.Renewable(ctx)
+	}
+	return nil
+}
+
 // detach is called when a client is gone; orderly says that it took its leave.
-func (e *export) detach(orderly bool) {
+func (e *export) detach(ctx context.Context, orderly bool) {
+	e.left(orderly)
+	w, ok := e.source.(stack.Writing)
+	if !ok {
+		return
+	}
+	e.mu.Lock()
+	remaining := e.attached
+	e.mu.Unlock()
+	if err := w.Left(ctx, orderly, remaining); err != nil {
+		e.log.Error("what the client wrote has not all arrived", "error", err)
+	}
+}
+
+// left counts a client that is gone.
+func (e *export) left(orderly bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.attached--
@@ -168,20 +207,38 @@ type RefreshResult struct {
 // refresh makes a new generation on request. While a client is attached it
 // only checks that the source can be shown and arranges for the new generation
 // to begin when the guest is reset, unless force says to begin it at once.
-func (e *export) refresh(ctx context.Context, force bool) (RefreshResult, error) {
+//
+// A directory that takes writes waits for no reset: a guest whose writes have
+// not arrived would lose them. archive puts these away.
+func (e *export) refresh(ctx context.Context, r Request) (RefreshResult, error) {
 	if e.fixed {
 		return RefreshResult{Export: e.name, Generation: 1}, nil
 	}
 	e.making.Lock()
 	defer e.making.Unlock()
 	e.mu.Lock()
-	wait, before := e.attached > 0 && !force, e.number
+	wait, before := e.attached > 0 && !r.Force, e.number
 	e.mu.Unlock()
+	w, writes := e.source.(stack.Writing)
 	var err error
-	if wait {
-		err = e.rehearse(ctx)
-	} else {
+	switch {
+	case r.Archive && !writes:
+		err = fmt.Errorf("%s: there is nothing to archive: it is not served with --rw", e.source.Path())
+	case writes && wait:
+		err = fmt.Errorf("%s: a client is attached: detach it, or say with --force that its guest was reset", e.source.Path())
+	case writes:
+		if r.Archive {
+			w.Archive()
+		}
+		if err = w.Renewable(ctx); err != nil {
+			err = fmt.Errorf("%s: %w", e.source.Path(), err)
+			break
+		}
+		fallthrough
+	case !wait:
 		err = e.renew(ctx, "a refresh was asked for")
+	default:
+		err = e.rehearse(ctx)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -131,12 +131,12 @@ func TestNewGenerationAfterOrderlyDisconnect(t *testing.T) {
 	h.src.set('c', nil)
 	h.attach(ctx)
 	h.want('b', "a second client sees what the first sees")
-	h.detach(true)
+	h.detach(context.Background(), true)
 	h.want('b', "one client is left")
 	h.attach(ctx)
 	h.want('b', "one client stayed")
-	h.detach(true)
-	h.detach(true)
+	h.detach(context.Background(), true)
+	h.detach(context.Background(), true)
 	h.attach(ctx)
 	h.want('c', "all had left in order")
 }
@@ -145,16 +145,16 @@ func TestNoNewGenerationAfterLostConnection(t *testing.T) {
 	h := newHarness(t, RefreshPolicy{OnDisconnect: true})
 	ctx := context.Background()
 	h.attach(ctx)
-	h.detach(false)
+	h.detach(context.Background(), false)
 	h.src.set('b', nil)
 	h.attach(ctx)
 	h.want('a', "the lost client came back")
 	h.attach(ctx)
-	h.detach(false)
-	h.detach(true)
+	h.detach(context.Background(), false)
+	h.detach(context.Background(), true)
 	h.attach(ctx)
 	h.want('a', "another was lost before the last one left in order")
-	h.detach(true)
+	h.detach(context.Background(), true)
 	h.attach(ctx)
 	h.want('b', "all who were lost have come back and left in order")
 }
@@ -165,11 +165,11 @@ func TestRefreshNever(t *testing.T) {
 	h.now.Store(int64(time.Hour))
 	h.src.set('b', nil)
 	h.attach(ctx)
-	h.detach(true)
+	h.detach(context.Background(), true)
 	h.attach(ctx)
 	h.want('a', "never means never")
-	h.detach(true)
-	if r, err := h.refresh(ctx, false); err != nil || !r.Changed || r.Generation != 2 {
+	h.detach(context.Background(), true)
+	if r, err := h.refresh(ctx, Request{}); err != nil || !r.Changed || r.Generation != 2 {
 		t.Fatalf("refresh = %+v, %v", r, err)
 	}
 	h.want('b', "but on request")
@@ -183,7 +183,7 @@ func TestFreshPictureIsNotTakenAgain(t *testing.T) {
 	if h.src.made != 1 {
 		t.Fatalf("%d scans for a client that came at once, want 1", h.src.made)
 	}
-	h.detach(true)
+	h.detach(context.Background(), true)
 	h.attach(context.Background())
 	if h.src.made != 2 {
 		t.Fatalf("%d scans for a second client, want 2", h.src.made)
@@ -194,21 +194,21 @@ func TestFailureKeepsTheOldGeneration(t *testing.T) {
 	h := newHarness(t, RefreshPolicy{OnDisconnect: true})
 	ctx := context.Background()
 	h.attach(ctx)
-	h.detach(true)
+	h.detach(context.Background(), true)
 	h.src.set('b', errors.New("it does not fit"))
 	h.attach(ctx)
 	h.want('a', "the new one failed")
 	if s := h.status(); s.Failure == nil || !strings.Contains(s.Failure.Message, "does not fit") || s.Generation.Number != 1 {
 		t.Fatalf("status after a failure: %+v", s)
 	}
-	if _, err := h.refresh(ctx, false); err == nil {
+	if _, err := h.refresh(ctx, Request{}); err == nil {
 		t.Fatal("a refresh that cannot work was promised")
 	}
 	if h.status().Pending {
 		t.Fatal("a refresh that cannot work is pending")
 	}
 	h.src.set('b', nil)
-	h.detach(true)
+	h.detach(context.Background(), true)
 	h.attach(ctx)
 	h.want('b', "the cause is gone")
 	if s := h.status(); s.Failure != nil || s.Generation.Number != 2 {
@@ -222,7 +222,7 @@ func TestRefreshOfAttachedDiskWaitsForReset(t *testing.T) {
 	h.attach(ctx)
 	h.read(0)
 	h.src.set('b', nil)
-	r, err := h.refresh(ctx, false)
+	r, err := h.refresh(ctx, Request{})
 	if err != nil || r.Changed || !r.Pending {
 		t.Fatalf("refresh = %+v, %v; want it pending", r, err)
 	}
@@ -234,7 +234,7 @@ func TestRefreshOfAttachedDiskWaitsForReset(t *testing.T) {
 	h.src.set('c', nil)
 	h.read(0)
 	h.want('b', "one refresh, one generation")
-	if r, err := h.refresh(ctx, true); err != nil || !r.Changed || r.Pending {
+	if r, err := h.refresh(ctx, Request{Force: true}); err != nil || !r.Changed || r.Pending {
 		t.Fatalf("refresh --force = %+v, %v", r, err)
 	}
 	h.want('c', "forced")
@@ -286,7 +286,7 @@ func TestBootReadBesideAnotherClient(t *testing.T) {
 	if h.read(0) != 'a' {
 		t.Fatal("a tool's look at the disk began a generation under the guest")
 	}
-	h.detach(true)
+	h.detach(context.Background(), true)
 	h.read(firstSectors)
 	h.now.Add(int64(time.Hour))
 	if h.read(0) != 'b' {
@@ -301,10 +301,10 @@ func TestPendingRefreshAtNextClient(t *testing.T) {
 	ctx := context.Background()
 	h.attach(ctx)
 	h.src.set('b', nil)
-	if r, err := h.refresh(ctx, false); err != nil || !r.Pending {
+	if r, err := h.refresh(ctx, Request{}); err != nil || !r.Pending {
 		t.Fatalf("refresh = %+v, %v", r, err)
 	}
-	h.detach(true)
+	h.detach(context.Background(), true)
 	h.attach(ctx)
 	h.want('b', "the next client came")
 	if h.status().Pending || h.disk.watch.Load() != nil {
@@ -336,7 +336,7 @@ func TestReadersDuringExchanges(t *testing.T) {
 	}
 	for i := range 200 {
 		h.src.set(byte(i), nil)
-		if _, err := h.refresh(ctx, true); err != nil {
+		if _, err := h.refresh(ctx, Request{Force: true}); err != nil {
 			t.Error(err)
 		}
 	}

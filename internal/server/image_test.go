@@ -48,7 +48,7 @@ func TestImageHasOneGeneration(t *testing.T) {
 		if _, err := e.disk.ReadAt(make([]byte, 512), 0); err != nil {
 			t.Fatal(err)
 		}
-		e.detach(true)
+		e.detach(context.Background(), true)
 	}
 	st := s.Status().Exports[0]
 	if g := st.Generation; g.Number != 1 || g.Image == nil || g.Image.Format != "raw" || g.SizeBytes != 64<<10 || st.ReadOnly || st.Refresh != "never" || st.OnBootRead {

@@ -218,20 +218,26 @@ func (s *Server) Close() error {
 	return errors.Join(errs...)
 }
 
-// attached is called by package nbd before a client sees an export.
-func (s *Server) attached(c nbd.ConnInfo) {
+// attached is called by package nbd before a client sees an export. An error
+// refuses the client.
+func (s *Server) attached(c nbd.ConnInfo) error {
 	e := s.export(c.Export)
+	if err := e.admit(c.Remote); err != nil {
+		e.log.Warn("client refused", "client", c.ID, "remote", c.Remote.String(), "error", err)
+		return err
+	}
 	s.mu.Lock()
 	s.clients++
 	s.mu.Unlock()
 	e.attach(s.ctx)
 	e.log.Info("client attached", "client", c.ID, "remote", c.Remote.String(), "clients", c.Remaining)
+	return nil
 }
 
 // detached is called by package nbd when a client has gone.
 func (s *Server) detached(c nbd.ConnInfo) {
 	e := s.export(c.Export)
-	e.detach(c.Orderly)
+	e.detach(s.ctx, c.Orderly)
 	attrs := []any{"client", c.ID, "orderly", c.Orderly, "clients", c.Remaining}
 	if c.Err != nil {
 		attrs = append(attrs, "error", c.Err)
@@ -259,6 +265,8 @@ func (s *Server) Handle(ctx context.Context, r Request) Reply {
 		return Reply{Status: &st}
 	case CommandRefresh:
 		return s.refresh(ctx, r)
+	case CommandSync, CommandConfirm, CommandDiscard, CommandTrash, CommandRestore, CommandEmpty:
+		return s.steer(ctx, r)
 	default:
 		return Reply{Error: fmt.Sprintf("the server (version %s) does not know the command %q", s.opts.Version, r.Command)}
 	}
@@ -272,10 +280,10 @@ func (s *Server) refresh(ctx context.Context, r Request) Reply {
 	var reply Reply
 	var errs []error
 	for _, e := range exports {
-		if r.Export != nil && e.name != *r.Export || r.Source != "" && e.source.Path() != r.Source {
+		if !r.means(e) {
 			continue
 		}
-		result, err := e.refresh(ctx, r.Force)
+		result, err := e.refresh(ctx, r)
 		reply.Refresh = append(reply.Refresh, result)
 		if err != nil {
 			errs = append(errs, err)

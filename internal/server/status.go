@@ -34,6 +34,9 @@ type ExportStatus struct {
 	Changed     int              `json:"changed_files"` // host files whose reads fail since they changed
 	Examples    []string         `json:"changed_examples,omitempty"`
 	Traffic     Traffic          `json:"traffic"`
+
+	// Writing is about a directory that takes writes; nil for others.
+	Writing *stack.WriteStatus `json:"writing,omitempty"`
 }
 
 // GenerationStatus describes the current generation.
@@ -69,6 +72,16 @@ func (c *changedFiles) add(path string) {
 
 // status describes the export, but for what only the server knows.
 func (e *export) status() ExportStatus {
+	s := e.ownStatus()
+	// Not under mu: a source may be telling something while it holds its lock.
+	if w, ok := e.source.(stack.Writing); ok {
+		status := w.WriteStatus()
+		s.Writing = &status
+	}
+	return s
+}
+
+func (e *export) ownStatus() ExportStatus {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s := ExportStatus{

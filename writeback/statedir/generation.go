@@ -106,16 +106,7 @@ func (s *Store) Begin(m *Manifest, prepare func(d hostfs.Dir, folder string) err
 // Manifest reads the manifest of the generation. Contents of the base come from
 // tree, which stays the caller's.
 func (g *Generation) Manifest(tree hostfs.FS) (*Manifest, error) {
-	f, st, err := g.s.w.Open(g.name + "/" + manifestName)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	m, err := decodeManifest(io.NewSectionReader(f, 0, st.Size), tree)
-	if err != nil {
-		return nil, fmt.Errorf("%s/%s: %w", g.name, manifestName, err)
-	}
-	return m, nil
+	return LoadManifest(g.s.w, g.name+"/"+manifestName, tree)
 }
 
 // Settled reports whether everything that the guest wrote has been dealt with,

@@ -132,3 +132,21 @@ func decodeManifest(r io.Reader, tree hostfs.FS) (*Manifest, error) {
 	}
 	return &Manifest{l, h.Scan, h.Extra}, nil
 }
+
+// SaveManifest makes the file name in d a manifest, durably and in one step.
+func SaveManifest(d hostfs.Dir, name string, m *Manifest) error { return replace(d, name, m.encode) }
+
+// LoadManifest reads the manifest at path in folder. Contents of the base come
+// from tree, which stays the caller's.
+func LoadManifest(folder hostfs.FS, path string, tree hostfs.FS) (*Manifest, error) {
+	f, st, err := folder.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	m, err := decodeManifest(io.NewSectionReader(f, 0, st.Size), tree)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return m, nil
+}
