@@ -77,6 +77,9 @@ func build(cmd *cobra.Command, f *buildFlags, from, to string) error {
 	if err != nil {
 		return err
 	}
+	if stack.WantsWrites(from) {
+		return usageError("%s: build does not write to it: leave rw out", from)
+	}
 	src, err := f.source(from)
 	if err != nil {
 		return err

@@ -162,8 +162,6 @@ func (f *diskFlags) layoutOptions(o *vvfat.Options) (err error) {
 // qemuOptions gives the disk the shape that QEMU gives to the name n.
 func (f *diskFlags) qemuOptions(o *vvfat.Options, n stack.FatName) error {
 	switch {
-	case n.RW:
-		return usageError("rw: this version shows directories read-only: leave rw out")
 	case n.Bits != 0 && o.FAT != 0 && n.Bits != o.FAT:
 		return usageError("the name asks for FAT%d and --fat for FAT%d", n.Bits, o.FAT)
 	case f.size != 0 || f.cluster != 0 || f.sector != 0 || f.floppy != "" || f.table != "" || f.esp:

@@ -10,7 +10,7 @@ import (
 
 // imageFlags are the flags that say how an image is opened.
 type imageFlags struct {
-	rw          bool
+	rw          bool // declared by shareFlags
 	copyOnWrite bool
 	format      string
 	partition   int
@@ -21,7 +21,6 @@ type imageFlags struct {
 
 // register declares the flags on fs, with the values that f has as defaults.
 func (f *imageFlags) register(fs *pflag.FlagSet) {
-	fs.BoolVar(&f.rw, "rw", f.rw, "let clients write to an image")
 	fs.BoolVar(&f.copyOnWrite, "copy-on-write", f.copyOnWrite, "let clients write, and forget what they wrote when the server stops: it goes to a file in the folder for temporary files")
 	fs.Var(&choiceValue{word: &f.format, choices: []string{stack.FormatRaw, stack.FormatQcow2}}, "format", "format of an image (default what its suffix says, else raw)")
 	fs.IntVar(&f.partition, "partition", f.partition, "show partition `N` of an image: 1 to 4, 5 and up for logical ones, or the number in a GPT (default the whole disk)")

@@ -35,6 +35,10 @@ XDG_RUNTIME_DIR
 The folder in which servers put their sockets, and are found. Without it a
 folder of the user in the folder for temporary files is taken.
 .TP
+XDG_STATE_HOME
+The folder in which what clients write to directories is kept, by default
+~/.local/state.
+.TP
 SOURCE_DATE_EPOCH
 Seconds since 1970. No time on a disk is later.
 .TP

@@ -20,6 +20,12 @@ reads the first sector again, that is when the guest is reset; the exit status
 is 4. With --force it begins at once: use that when the guest does not have the
 disk in use, or after it was reset.
 
+The disk of a directory that clients write to begins anew only when their changes
+have arrived and the guest has marked the volume clean, as it does when it
+unmounts the disk. --archive begins a new one in any case: it moves what has not
+arrived into the archive of the state folder. While a client is attached that
+needs --force as well.
+
 A directory that no longer fits the disk leaves the old generation as it is.
 
 The server is named by a directory that it serves, by its NBD or control
@@ -30,7 +36,7 @@ const refreshExample = `  fatkit refresh
   fatkit refresh --force photos`
 
 func newRefresh() *cobra.Command {
-	var force, asJSON bool
+	var force, archive, asJSON bool
 	cmd := &cobra.Command{
 		Use:     "refresh [flags] [DIR|SOCKET|URI]",
 		Short:   "make a running server show its directory anew",
@@ -42,7 +48,7 @@ func newRefresh() *cobra.Command {
 			if len(args) > 0 {
 				name = args[0]
 			}
-			reply, err := askRefresh(cmd.Context(), name, force)
+			reply, err := askRefresh(cmd.Context(), name, force, archive)
 			if reply != nil && asJSON {
 				if err := printJSON(cmd.OutOrStdout(), reply); err != nil {
 					return err
@@ -57,18 +63,19 @@ func newRefresh() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "begin at once, also while a client is attached")
+	cmd.Flags().BoolVar(&archive, "archive", false, "put away what clients of a writable directory wrote and it does not have")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
 // askRefresh finds the server that name means and asks it.
-func askRefresh(ctx context.Context, name string, force bool) (*server.Reply, error) {
+func askRefresh(ctx context.Context, name string, force, archive bool) (*server.Reply, error) {
 	t, err := server.Locate(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	return server.Ask(ctx, t.Status.Control, server.Request{
-		Command: server.CommandRefresh, Export: t.Export, Source: t.Source, Force: force,
+		Command: server.CommandRefresh, Export: t.Export, Source: t.Source, Force: force, Archive: archive,
 	})
 }
 

@@ -44,6 +44,7 @@ func TestScripts(t *testing.T) {
 			env.Defer(func() { os.RemoveAll(dir) })
 			env.Setenv("XDG_RUNTIME_DIR", dir)
 			env.Setenv("SHORT", dir)
+			env.Setenv("XDG_STATE_HOME", filepath.Join(dir, "state"))
 			env.Setenv("TZ", "UTC")
 			env.Setenv("PATH", env.Getenv("PATH")+":/usr/sbin:/sbin") // where fsck.fat is
 			return nil
@@ -111,7 +112,7 @@ func scriptAwaits(ts *testscript.TestScript, neg bool, args []string) {
 	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		cmd := exec.Command("/usr/bin/env", args...)
 		cmd.Dir = ts.MkAbs(".")
-		for _, name := range []string{"PATH", "XDG_RUNTIME_DIR", "SHORT"} {
+		for _, name := range []string{"PATH", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "SHORT"} {
 			cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 		}
 		out, err := cmd.CombinedOutput()

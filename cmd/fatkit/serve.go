@@ -25,10 +25,10 @@ that attach it over NBD, the network block device protocol. A SOURCE is
                                   nbd+unix:///EXPORT?socket=PATH
 
 Of a directory nothing is copied: the disk's structures are computed when they
-are read, and the contents of files are read from the files. Directories are
-read-only.
+are read, and the contents of files are read from the files.
 
-Images are read-only unless --rw lets clients write to them, or --copy-on-write
+Directories are read-only unless --rw, or rw in a fat: name, lets clients write to
+them; see below. Images are read-only unless --rw lets clients write to them, or --copy-on-write
 lets them write what is forgotten when the server stops. The format of an image
 is that of --format, else what its suffix says, else raw; when the first bytes of
 the image disagree, the server wants --format to decide. An image in a file is
@@ -50,6 +50,20 @@ one whenever the firmware of a guest that was reset reads the first sector
 again, while no other client is attached: edit, build, reboot. Use boot-read only
 for guests that do not read the first sector of the disk while they use it. A
 guest that is suspended or snapshotted needs --refresh never.
+
+Writing to a directory. With --rw everything that a client writes is kept in the
+state folder (--state), which survives when the server or the machine fails. What it
+means for files and directories is carried into the directory after the client has
+flushed, or has been quiet for --settle, at the latest after --max-age; "fatkit sync"
+asks for it at once. What is not complete yet waits, and "fatkit status" says why.
+Deleted files go to the trash in the state folder. A file that a program on this
+machine changed as well is a conflict: its version stays, and the client's is saved
+beside it. When a client seems to destroy its disk, or deletes more than --max-deletes,
+nothing more is changed in the directory. The disk begins anew only when its clients have left it in order, marked it
+clean, and nothing waits; so a server that is started again goes on where the one
+before ended, and --fresh puts away what that one left. When something waits at the end,
+it is listed and the exit status is 4. A guest that hibernates or is
+snapshotted needs --refresh never. One server at a time writes to a directory.
 
 Several disks. Each of several sources is exported under the name of its
 directory or file, and the first also as the default. --export gives one source a name
@@ -73,6 +87,7 @@ const serveExample = `  fatkit serve photos
   fatkit serve --listen unix:disk.sock --esp --refresh-on boot-read build
   fatkit serve --run 'nbdcopy "$uri" photos.img' --fat 32 --label PHOTOS photos
   fatkit serve --rw --listen unix:disk.sock disk.img
+  fatkit serve --rw --run 'nbdcopy disk.img "$uri"' photos
   fatkit serve --copy-on-write --partition 1 --run 'nbdinfo --size "$uri"' disk.img
   fatkit serve --run 'nbdinfo --list "$uri"' --export name=system,source=disk.img,rw --export name=files,source=photos
   fatkit serve --run 'qemu-img info "$uri"' fat:floppy:photos
@@ -94,6 +109,7 @@ type serveFlags struct {
 	exitWithParent bool
 	once           bool
 	pidFile        string
+	metrics        string
 	log            logFlags
 }
 
@@ -127,6 +143,7 @@ func (f *serveFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.once, "once", false, "stop when the last client has gone")
 	fs.BoolVar(&f.exitWithParent, "exit-with-parent", false, "stop when the process that started the server has ended")
 	fs.StringVar(&f.pidFile, "pid-file", "", "write the number of the process to `FILE` when clients can attach")
+	fs.StringVar(&f.metrics, "metrics", "", "answer Prometheus at http://`HOST:PORT`/metrics")
 	f.share.register(fs)
 	f.log.register(fs)
 }
@@ -187,6 +204,9 @@ func serve(cmd *cobra.Command, f *serveFlags, sources []string) (err error) {
 		if failed := s.Close(); failed != nil {
 			err = &exitError{exitFailed, errors.Join(failed, err)}
 		}
+		if left := leftOver(cmd.ErrOrStderr(), exports); err == nil {
+			err = left
+		}
 	}()
 	// The listeners come first: an address in use should not cost a scan.
 	cleanup, err := f.openListeners(s, exports[0].Source.BaseName(), log)
@@ -199,7 +219,32 @@ func serve(cmd *cobra.Command, f *serveFlags, sources []string) (err error) {
 			return err
 		}
 	}
+	if f.metrics != "" {
+		stop, err := f.serveMetrics(ctx, s)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
 	return f.runServer(ctx, force, cmd, s)
+}
+
+// serveMetrics answers Prometheus until stop is called.
+func (f *serveFlags) serveMetrics(ctx context.Context, s *server.Server) (stop func(), err error) {
+	l, err := nbd.Listen("tcp:"+f.metrics, f.insecure)
+	if errors.Is(err, nbd.ErrNotLoopback) {
+		return nil, fmt.Errorf("--metrics %s: %w: take localhost, or accept that with --insecure", f.metrics, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--metrics %s: %w", f.metrics, err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.ServeMetrics(ctx, l) // ends with ctx
+	}()
+	return func() { cancel(); <-done }, nil
 }
 
 // runServer serves until something ends it.

@@ -64,6 +64,12 @@ func access(e server.ExportStatus) string {
 		return "read-only"
 	case image != nil && image.CopyOnWrite:
 		return "writable, changes are forgotten at the end"
+	case e.Writing != nil && e.Writing.DryRun:
+		return "writable, what would change in the directory is only said"
+	case e.Writing == nil && image == nil:
+		return "writable, changes stay in the overlay"
+	case e.Writing != nil:
+		return "writable, changes go to the directory"
 	}
 	return "writable"
 }

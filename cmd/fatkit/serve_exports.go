@@ -8,6 +8,7 @@ import (
 
 	"github.com/fatkit/fatkit/internal/server"
 	"github.com/fatkit/fatkit/stack"
+	"github.com/fatkit/fatkit/stack/live"
 )
 
 // shareFlags are the flags of serve that each export has for itself.
@@ -22,15 +23,17 @@ type directoryFlags struct {
 	refresh    string
 	refreshOn  string
 	consistent bool
+	writeFlags
 	diskFlags
 }
 
 func newShareFlags() shareFlags {
-	return shareFlags{directoryFlags: directoryFlags{diskFlags: *newDiskFlags(), refresh: "disconnect"}}
+	return shareFlags{directoryFlags: directoryFlags{diskFlags: *newDiskFlags(), writeFlags: newWriteFlags(), refresh: "disconnect"}}
 }
 
 func (f *shareFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.description, "description", f.description, "`TEXT` about the disk for clients that list it")
+	fs.BoolVar(&f.rw, "rw", f.rw, "let clients write to an image or a directory")
 	f.imageFlags.register(fs)
 	f.directoryFlags.register(fs)
 }
@@ -39,6 +42,7 @@ func (f *directoryFlags) register(fs *pflag.FlagSet) {
 	fs.Var(&choiceValue{word: &f.refresh, choices: []string{"never", "disconnect"}}, "refresh", "when to show the directory anew by itself")
 	fs.Var(&choiceValue{word: &f.refreshOn, choices: []string{"boot-read"}}, "refresh-on", "show the directory anew also when a guest that was reset reads the first sector")
 	fs.BoolVar(&f.consistent, "consistent", f.consistent, "check files after each read too, at the price of a copy")
+	f.writeFlags.register(fs)
 	f.diskFlags.register(fs)
 }
 
@@ -68,9 +72,13 @@ func (f *serveFlags) exportOptions(fs *pflag.FlagSet, sources []string) ([]serve
 
 // checkUseful refuses flags of the command that are about no source.
 func checkUseful(fs *pflag.FlagSet, exports []server.ExportOptions) error {
-	kinds := map[stack.Kind]bool{}
+	kinds, writing := map[stack.Kind]bool{}, false
 	for _, e := range exports {
 		kinds[kindOf(e.Source)] = true
+		writing = writing || takesWrites(e.Source)
+	}
+	if flag := needsRW(fs); flag != "" && !writing {
+		return usageError("%s is about directories that take writes: add --rw", flag)
 	}
 	if len(kinds) > 1 {
 		return nil
@@ -88,10 +96,10 @@ func checkUseful(fs *pflag.FlagSet, exports []server.ExportOptions) error {
 }
 
 func kindOf(s stack.Source) stack.Kind {
-	if _, ok := s.(*stack.Directory); ok {
-		return stack.KindDirectory
+	if _, ok := s.(*stack.Image); ok {
+		return stack.KindImage
 	}
-	return stack.KindImage
+	return stack.KindDirectory
 }
 
 // export returns the export of a source under a name, which may be empty.
@@ -109,16 +117,34 @@ func (f *shareFlags) export(name, source string) (server.ExportOptions, error) {
 	if err != nil {
 		return e, err
 	}
-	if f.rw {
-		return e, usageError("--rw: this version shows directories read-only: give rw to an image alone, with --export name=N,source=IMAGE,rw")
-	}
 	dir.Disk.Consistent = f.consistent
-	e.Source = dir
 	e.Refresh = server.RefreshPolicy{OnDisconnect: f.refresh == "disconnect", OnBootRead: f.refreshOn == "boot-read"}
 	if e.Description == "" {
 		e.Description = "FAT disk of " + dir.BaseName()
 	}
-	return e, nil
+	if !f.rw && !stack.WantsWrites(source) {
+		e.Source = dir
+		return e, nil
+	}
+	if e.Refresh.OnBootRead {
+		return e, usageError("--refresh-on boot-read: a guest that writes must leave the disk in order before it is shown anew: leave it out, or --rw")
+	}
+	if f.overlay != "" {
+		e.Source = live.NewKept(dir, f.overlay)
+		return e, nil
+	}
+	o, err := f.writeFlags.options(!e.Refresh.OnDisconnect)
+	e.Source = live.New(dir, o)
+	return e, err
+}
+
+// takesWrites reports whether a source is a directory that clients write to.
+func takesWrites(s stack.Source) bool {
+	switch s.(type) {
+	case *live.Directory, *live.Kept:
+		return true
+	}
+	return false
 }
 
 // image returns the image that name means, with these flags applied.
@@ -163,6 +189,9 @@ func (f *shareFlags) parseExport(spec string) (server.ExportOptions, error) {
 	}
 	if flag := misplaced(fs, kindOf(e.Source)); flag != "" {
 		return none, usageError("--export %s: %s is not about a source of this kind", spec, strings.TrimLeft(flag, "-"))
+	}
+	if flag := needsRW(fs); flag != "" && !takesWrites(e.Source) {
+		return none, usageError("--export %s: %s is about directories that take writes: add rw", spec, strings.TrimLeft(flag, "-"))
 	}
 	e.MaxConns = maxConns
 	return e, nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fatkit/fatkit/diskerr"
 	"github.com/fatkit/fatkit/internal/server"
+	"github.com/fatkit/fatkit/stack"
 )
 
 const statusLong = `Show what running servers of yours serve: disks, clients, generations, and
@@ -21,10 +22,11 @@ that it serves, by its NBD or control socket, or by an NBD URI.`
 
 const statusExample = `  fatkit status
   fatkit status photos
-  fatkit status --json`
+  fatkit status --json
+  fatkit status --watch photos`
 
 func newStatus() *cobra.Command {
-	var asJSON bool
+	var asJSON, watch bool
 	cmd := &cobra.Command{
 		Use:     "status [flags] [DIR|SOCKET|URI]",
 		Short:   "show running servers",
@@ -32,24 +34,74 @@ func newStatus() *cobra.Command {
 		Example: statusExample,
 		Args:    wantArgs(0, 1, "one directory, socket or URI"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			servers, err := findServers(cmd.Context(), args)
-			if err != nil {
-				return err
+			if watch {
+				ctx, _, release := untilSignal(cmd.Context())
+				defer release()
+				return watchStatus(ctx, cmd.OutOrStdout(), args, asJSON)
 			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), servers)
-			}
-			if len(servers) == 0 {
-				fmt.Fprintln(cmd.OutOrStdout(), "No server of yours is running.")
-			}
-			for _, s := range servers {
-				printStatus(cmd.OutOrStdout(), s, time.Now())
-			}
-			return nil
+			return showStatus(cmd.Context(), cmd.OutOrStdout(), args, asJSON)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: a list of servers")
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it again each second, until Ctrl-C or until no server runs")
 	return cmd
+}
+
+// showStatus shows the servers that args name, or all.
+func showStatus(ctx context.Context, w io.Writer, args []string, asJSON bool) error {
+	servers, err := findServers(ctx, args)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(w, servers)
+	}
+	if len(servers) == 0 {
+		fmt.Fprintln(w, "No server of yours is running.")
+	}
+	for _, s := range servers {
+		printStatus(w, s, time.Now())
+	}
+	return nil
+}
+
+// watchEvery is how often a watched status is shown.
+const watchEvery = time.Second
+
+// clearScreen makes a terminal forget what it shows (ECMA-48: ED 2 and CUP).
+const clearScreen = "\x1b[2J\x1b[H"
+
+// watchStatus shows the status again and again, on a terminal in the same place,
+// else only when it differs. It ends with ctx, or when the servers are gone.
+func watchStatus(ctx context.Context, w io.Writer, args []string, asJSON bool) error {
+	last := ""
+	for first := true; ; first = false {
+		var text strings.Builder
+		err := showStatus(ctx, &text, args, asJSON)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil && !first:
+			fmt.Fprintln(w, "The server has ended.")
+			return nil
+		case err != nil:
+			return err
+		}
+		if isTerminal(w) {
+			fmt.Fprint(w, clearScreen, text.String())
+		} else if text.String() != last {
+			fmt.Fprint(w, text.String())
+		}
+		last = text.String()
+		if servers, err := findServers(ctx, args); err == nil && len(servers) == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(watchEvery):
+		}
+	}
 }
 
 // findServers returns the server that an argument names, or all.
@@ -97,11 +149,57 @@ func printExport(w io.Writer, e server.ExportStatus, now time.Time) {
 	}
 	line("clients", "%s", clientsText(e))
 	line("traffic", "%s", trafficText(e))
+	if e.Writing != nil {
+		printWriting(line, e.Writing, now)
+	}
 	if e.Changed > 0 {
 		line("changed", "reads of %s fail since then: %s; a new generation shows them", count(e.Changed, "host file", "host files"), exampleText(e))
 	}
 	if e.Failure != nil {
 		line("no new generation", "%s ago: %s", roundTime(now.Sub(e.Failure.Time)), printable(oneLine(e.Failure.Message)))
+	}
+}
+
+// printWriting says how far what clients wrote has come.
+func printWriting(line func(key, format string, args ...any), s *stack.WriteStatus, now time.Time) {
+	state := "everything that clients wrote is in the directory"
+	switch {
+	case s.DryRun:
+		state = "nothing is changed in the directory: --dry-run"
+	case s.Suspended != "":
+		state = "suspended: " + printable(oneLine(s.Suspended))
+	case s.PendingCount > 0:
+		state = count(s.PendingCount, "object waits", "objects wait")
+	case s.Unsynced:
+		state = "something new will be looked at soon"
+	}
+	line("writing", "%s", state)
+	if s.Commits > 0 {
+		line("", "%s in %s, the last %s ago", count(int(s.ChangedFiles), "file changed", "files changed"),
+			count(int(s.Commits), "commit", "commits"), roundTime(now.Sub(s.LastCommit)))
+	}
+	limit := ""
+	if s.OverlayLimitBytes > 0 {
+		limit = " of at most " + diskerr.FormatBytes(s.OverlayLimitBytes)
+	}
+	line("overlay", "%s%s in %s", diskerr.FormatBytes(s.OverlayBytes), limit, printable(s.StateDir))
+	if s.TrashFiles > 0 {
+		line("trash", "%s, %s", count(s.TrashFiles, "file", "files"), diskerr.FormatBytes(s.TrashBytes))
+	}
+	if s.Refusing != "" {
+		line("refused", "clients of other machines: %s", s.Refusing)
+	}
+	var list strings.Builder
+	listed := *s
+	listed.Suspended = ""
+	printWaiting(&list, &listed)
+	for _, k := range s.Kept {
+		fmt.Fprintf(&list, "  kept aside: %s: %s\n", printable(k.Path), k.Reason)
+	}
+	for _, text := range strings.Split(strings.TrimSuffix(list.String(), "\n"), "\n") {
+		if text != "" {
+			line("", "%s", strings.TrimSpace(text))
+		}
 	}
 }
 
