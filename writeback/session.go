@@ -76,6 +76,9 @@ type Place struct {
 	Journal  hostfs.Dir      // the folder of the journal
 	Overlay  block.Device    // the image of what the guest wrote, from overlay.Create
 	Layout   *vvfat.Layout   // the base, as the manifest has it
+	// FSID is that of the file system of Tree when the generation began
+	// (hostfs.Usage); 0 if that is not known.
+	FSID uint64
 	// Generation is the number of the generation. Names in the aside folder
 	// hold it, so that they are never used twice.
 	Generation uint64
@@ -127,7 +130,7 @@ type stuck struct {
 // interrupted is completed first.
 func Open(ctx context.Context, p Place, o Options) (s *Session, err error) {
 	o.complete()
-	s = &Session{o: o, place: p, cat: catalog.New(catalog.FromLayout(p.Layout))}
+	s = &Session{o: o, place: p, cat: catalog.New(catalog.FromLayout(p.Layout, p.FSID))}
 	s.state.init()
 	defer func() {
 		if err != nil {
@@ -268,3 +271,9 @@ func (s *Session) closeAll() error {
 
 // ErrPending says that something the guest wrote is not on the host.
 var ErrPending = errors.New("changes of the guest are pending")
+
+// Abandon ends the session as a crash of the process does: nothing is committed,
+// flushed or marked. It is for tests.
+func (s *Session) Abandon() {
+	s.loop.stop()
+}

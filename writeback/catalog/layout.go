@@ -9,10 +9,15 @@ import (
 )
 
 // layoutBase is the tree of a layout.
-type layoutBase struct{ l *vvfat.Layout }
+type layoutBase struct {
+	l    *vvfat.Layout
+	fsid uint64
+}
 
-// FromLayout returns the base that a layout shows.
-func FromLayout(l *vvfat.Layout) Base { return layoutBase{l} }
+// FromLayout returns the base that a layout shows. fsid is that of the file
+// system of the root (hostfs.Identity), by which its inodes are known again when
+// a reboot has changed the device number.
+func FromLayout(l *vvfat.Layout, fsid uint64) Base { return layoutBase{l, fsid} }
 
 func (b layoutBase) Count() int { return int(b.l.Nodes()) }
 
@@ -28,6 +33,9 @@ func (b layoutBase) Node(id ID) Node {
 	}
 	out.Inode.ID.Stat = hostfs.Stat{
 		Size: n.Size, Mtime: n.Mtime, Atime: n.Atime, Btime: n.Btime, Ino: n.Ino, Dev: n.Dev, Mode: mode,
+	}
+	if !n.Foreign {
+		out.Inode.ID.FSID = b.fsid
 	}
 	if id == Root {
 		out.Inode.Name = "."
