@@ -97,6 +97,7 @@ func newFull(t testing.TB) *full {
 // compressed clusters.
 func TestCheckAndRepairAll(t *testing.T) {
 	tools.Need(t, "qemu-img", "qemu-io")
+	sound := newFull(t)
 	for _, c := range []struct {
 		name, code string
 		sameAs     bool // qemu-img counts the same
@@ -120,8 +121,9 @@ func TestCheckAndRepairAll(t *testing.T) {
 		{"bitmap-on-l1", CodeOverlap, false, true, false, func(f *full) { f.put(f.bitmapTable, uint64(f.l1)) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f := newFull(t)
-			c.change(f)
+			f := *sound
+			f.p = bytes.Clone(sound.p)
+			c.change(&f)
 			path := filepath.Join(t.TempDir(), "disk.qcow2")
 			must(t, os.WriteFile(path, f.p, 0o600))
 			r := checkFile(t, path)

@@ -14,11 +14,14 @@ import (
 	"github.com/fatkit/fatkit/internal/format/qcow2fmt"
 )
 
-// variants are the kinds of images that tests go over.
-var variants = []struct {
+// variant is a kind of image.
+type variant struct {
 	name string
 	o    CreateOptions
-}{
+}
+
+// variants are the kinds of images that tests go over.
+var variants = []variant{
 	{"default", CreateOptions{}},
 	{"v2", CreateOptions{Version: 2}},
 	{"512", CreateOptions{ClusterBytes: 512}},
@@ -30,6 +33,14 @@ var variants = []struct {
 	{"extended-16k", CreateOptions{ClusterBytes: 16 << 10, ExtendedL2: true}},
 	{"extended-64k", CreateOptions{ExtendedL2: true}},
 	{"zstd", CreateOptions{Compression: qcow2fmt.CompressionZstd}},
+}
+
+// fewVariants are the variants, or three of them where the race detector looks.
+func fewVariants() []variant {
+	if testing.Short() {
+		return []variant{variants[0], variants[2], variants[8]}
+	}
+	return variants
 }
 
 // newFile makes an image in a file.
