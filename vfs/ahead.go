@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"sync"
 )
 
 const (
@@ -12,6 +13,9 @@ const (
 	aheadBytes = 64 << 10
 	// aheadFiles is how many files are read before their turn at most.
 	aheadFiles = 32
+	// spareBuffers is how many of them are in memory: those that are ready, one
+	// that is being read, and one that is being written.
+	spareBuffers = aheadFiles + 2
 )
 
 // sighting is an object of the source that was looked at.
@@ -44,8 +48,8 @@ func (c *copier) lookAhead(dir string, entries []fs.DirEntry) *ahead {
 		return a // what is not replaced need not be read
 	}
 	if c.spare == nil {
-		c.spare = make(chan []byte, aheadFiles)
-		for range aheadFiles {
+		c.spare = make(chan []byte, spareBuffers)
+		for range spareBuffers {
 			c.spare <- nil // made when it is needed
 		}
 	}
@@ -110,7 +114,7 @@ func (c *copier) readSmall(name string, sizeBytes int64) []byte {
 		return nil
 	}
 	if buf == nil {
-		buf = make([]byte, aheadBytes)
+		buf = smallBuffers.Get().(*[aheadBytes]byte)[:]
 	}
 	in, err := c.src.Open(name)
 	if err != nil {
@@ -133,6 +137,25 @@ func (c *copier) readSmall(name string, sizeBytes int64) []byte {
 	}
 	c.giveBack(buf)
 	return nil
+}
+
+// Memory of copies that have ended, for those to come: many copies are of a
+// few files.
+var (
+	smallBuffers = sync.Pool{New: func() any { return new([aheadBytes]byte) }}
+	pipes        = sync.Pool{New: func() any { return newPipe() }}
+)
+
+// release gives the memory of a copy that ends to others.
+func (c *copier) release() {
+	if c.pipe != nil {
+		pipes.Put(c.pipe)
+	}
+	for range len(c.spare) {
+		if buf := <-c.spare; buf != nil {
+			smallBuffers.Put((*[aheadBytes]byte)(buf[:aheadBytes]))
+		}
+	}
 }
 
 // giveBack takes back what readSmall returned.

@@ -74,6 +74,7 @@ const copyBufferBytes = 1 << 20
 // could not be copied whole and did not exist before is removed again.
 func Copy(ctx context.Context, dst FS, to string, src fs.FS, from string, o CopyOptions) (Tally, error) {
 	c := &copier{ctx: ctx, dst: dst, src: src, o: o}
+	defer c.release()
 	fi, err := c.stat(from)
 	if err == nil && fi.IsDir() && o.NoTree {
 		err = &fs.PathError{Op: "copy", Path: from, Err: fmt.Errorf("is a directory: %w", fs.ErrInvalid)}
@@ -303,7 +304,7 @@ func (c *copier) bytes(out io.Writer, in io.Reader, sizeBytes int64) error {
 		}
 	}
 	if c.pipe == nil {
-		c.pipe = newPipe()
+		c.pipe = pipes.Get().(*pipe)
 	}
 	if sizeBytes >= 2*copyBufferBytes {
 		return c.pipe.copy(c, out, in)
