@@ -37,6 +37,9 @@ type Options struct {
 	// Event is told what happens. It must not block, and is called from one
 	// goroutine at a time.
 	Event func(Event)
+	// Trash is what the trash held when the generation before this one ended.
+	// What is not there any more is left out.
+	Trash []TrashItem
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -158,6 +161,9 @@ func Open(ctx context.Context, p Place, o Options) (s *Session, err error) {
 		}
 	}
 	if err := s.exec.Sweep(); err != nil {
+		return nil, err
+	}
+	if err := s.inheritTrash(); err != nil {
 		return nil, err
 	}
 	s.loop.start(s)

@@ -111,13 +111,40 @@ func (s *Session) makeDirs(path string) error {
 	return errors.Join(err, d.Sync())
 }
 
+// inheritTrash adds what earlier generations left in the trash.
+func (s *Session) inheritTrash() error {
+	known := map[string]bool{}
+	for _, t := range s.state.trashed {
+		known[t.Name] = true
+	}
+	var old []plan.Trashed
+	for _, t := range s.o.Trash {
+		if known[t.Name] {
+			continue
+		}
+		_, err := s.exec.Aside(apply.Trash).Lookup(t.Name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it was restored or destroyed
+		}
+		if err != nil {
+			return err
+		}
+		old = append(old, plan.Trashed{Name: t.Name, Path: t.Path, Size: t.Size, Time: t.Time})
+		s.state.status.TrashFiles++
+		s.state.status.TrashBytes += t.Size
+	}
+	s.state.trashed = append(old, s.state.trashed...)
+	return nil
+}
+
 // EmptyTrash destroys what is in the trash, but for what the guest's disk still
 // stands on, and returns how many files and bytes are gone.
-func (s *Session) EmptyTrash() (files int, bytes int64, err error) { return s.shrinkTrash(0) }
+func (s *Session) EmptyTrash() (files int, bytes int64, err error) { return s.TrimTrash(-1) }
 
-// shrinkTrash destroys the oldest files of the trash until it has at most limit
-// bytes.
-func (s *Session) shrinkTrash(limit int64) (files int, bytes int64, err error) {
+// TrimTrash destroys the oldest files of the trash until it has at most limit
+// bytes, but for what the guest's disk still stands on. A limit below 0 destroys
+// files without contents as well.
+func (s *Session) TrimTrash(limit int64) (files int, bytes int64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var names []string

@@ -21,6 +21,8 @@ type writeFlags struct {
 	maxAge          time.Duration
 	maxDeletes      int
 	overlayLimit    int64
+	deleted         string
+	trashLimit      int64
 	shortNames      string
 	resumeUnflushed bool
 	fresh           bool
@@ -31,7 +33,7 @@ type writeFlags struct {
 func newWriteFlags() writeFlags {
 	return writeFlags{
 		settle: writeback.DefaultSettle, maxAge: writeback.DefaultMaxAge, maxDeletes: writeback.DefaultMaxDeletes,
-		shortNames: "lower",
+		shortNames: "lower", deleted: "trash", trashLimit: live.DefaultTrashLimit,
 	}
 }
 
@@ -41,6 +43,8 @@ func (f *writeFlags) register(fs *pflag.FlagSet) {
 	fs.DurationVar(&f.maxAge, "max-age", f.maxAge, "change it at the latest after so long")
 	fs.IntVar(&f.maxDeletes, "max-deletes", f.maxDeletes, "ask before more than `N` deletions, and a tenth of the files, are carried out")
 	fs.Var(&sizeValue{bytes: &f.overlayLimit}, "overlay-limit", "room for what clients write (default half of the free space)")
+	fs.Var(&choiceValue{word: &f.deleted, choices: []string{"trash", "remove"}}, "deleted", "what becomes of deleted files: they are kept in the trash, or removed")
+	fs.Var(&sizeValue{bytes: &f.trashLimit}, "trash-limit", "room for the trash; the oldest files go first (default 10G)")
 	fs.Var(&choiceValue{word: &f.shortNames, choices: []string{"lower", "upper", "bits"}}, "short-names", "letters of a name that a client made in the form of DOS: lower or upper case, or as its case bits say")
 	fs.StringVar(&f.overlay, "overlay", f.overlay, "keep what clients write in the qcow2 image `FILE`, which is made if it is not there, and never change the directory")
 	fs.BoolVar(&f.dryRun, "dry-run", f.dryRun, "say what would be changed in the directory, and change nothing")
@@ -55,12 +59,15 @@ func (f *writeFlags) options(keep bool) (live.Options, error) {
 		return live.Options{}, usageError("--settle: %v is not positive", f.settle)
 	case f.maxAge < f.settle:
 		return live.Options{}, usageError("--max-age: %v is shorter than --settle, %v", f.maxAge, f.settle)
+	case f.trashLimit < 1:
+		return live.Options{}, usageError("--trash-limit: there has to be some room; --deleted remove does without a trash")
 	case f.maxDeletes < 1:
 		return live.Options{}, usageError("--max-deletes: %d is less than 1", f.maxDeletes)
 	}
 	o := live.Options{
 		State: f.state, Fresh: f.fresh, ResumeUnflushed: f.resumeUnflushed, KeepGeneration: keep, OverlayLimit: f.overlayLimit,
 	}
+	o.RemoveDeleted, o.TrashLimit = f.deleted == "remove", f.trashLimit
 	o.Settle, o.MaxAge, o.MaxDeletes, o.DryRun = f.settle, f.maxAge, f.maxDeletes, f.dryRun
 	o.ShortNames = map[string]plan.ShortNames{"lower": plan.LowerNames, "upper": plan.UpperNames, "bits": plan.BitsNames}[f.shortNames]
 	return o, nil

@@ -117,8 +117,9 @@ func (d *Directory) run(ctx context.Context, l *vvfat.Layout, report func(stack.
 		return nil, errors.Join(err, folder.Close())
 	}
 	d.mu.Lock()
-	d.session = s
+	d.session, d.noTrims = s, false
 	d.mu.Unlock()
+	d.trim(report)
 	end := func() error { return errors.Join(d.end(s), folder.Close()) }
 	return stack.NewGeneration(s.Disk(), l, d.facts, end), nil
 }
@@ -126,7 +127,15 @@ func (d *Directory) run(ctx context.Context, l *vvfat.Layout, report func(stack.
 // sessionOptions completes the options of a session.
 func (d *Directory) sessionOptions(report func(stack.Event)) (writeback.Options, error) {
 	o := d.o.Options
-	o.Event = func(e writeback.Event) { report(event(e)) }
+	o.Event = func(e writeback.Event) {
+		if e.Kind == writeback.EventCommit {
+			d.trim(report)
+		}
+		report(event(e))
+	}
+	if err := d.state.LoadJSON(trashName, &o.Trash); err != nil {
+		return o, err
+	}
 	o.Disk = d.dir.Disk
 	o.Disk.Event = func(e vvfat.Event) {
 		report(stack.Event{Kind: stack.Changed, Path: e.Path, Text: "reads fail: " + e.Err.Error()})
@@ -188,11 +197,15 @@ func (d *Directory) endSession() error {
 	if errors.Is(err, writeback.ErrPending) {
 		err = nil
 	}
-	status, settled := d.WriteStatus(), settled(s)
+	d.endTrims()
+	status, settled, trash := d.WriteStatus(), settled(s), s.Trash()
 	err = errors.Join(err, s.Close(context.Background()))
 	d.mu.Lock()
 	d.session, d.final = nil, status
 	d.mu.Unlock()
+	if err == nil {
+		err = d.state.SaveJSON(trashName, trash)
+	}
 	if err != nil || !settled {
 		return err
 	}

@@ -55,6 +55,9 @@ type Directory struct {
 	refuse  bool               // clients of other hosts
 	archive bool               // the next generation begins whatever waits
 	final   stack.WriteStatus  // when there is no session any more
+	trims   sync.WaitGroup     // of the trash that are under way
+	trimmed bool               // one is
+	noTrims bool               // the session is about to end
 }
 
 var (

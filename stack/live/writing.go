@@ -28,7 +28,7 @@ func (d *Directory) WriteStatus() stack.WriteStatus {
 		LastCommit: s.LastCommit, Unsynced: s.Uncommitted,
 		PendingCount: len(s.Pending), ConflictCount: len(s.Conflicts),
 		OverlayBytes: s.Overlay.UsedBytes, OverlayLimitBytes: s.Overlay.LimitBytes,
-		TrashFiles: s.TrashFiles, TrashBytes: s.TrashBytes, TrashLimitBytes: d.o.TrashLimit,
+		TrashFiles: s.TrashFiles, TrashBytes: s.TrashBytes, TrashLimitBytes: max(d.trashLimit(), 0),
 	}
 	switch {
 	case len(s.Brake) > 0:

@@ -24,7 +24,7 @@ const (
 )
 
 // maxSmallBytes bounds the small files that are read whole.
-const maxSmallBytes = 1 << 20
+const maxSmallBytes = 64 << 20
 
 // Store is the contents of a state folder. It is used by one goroutine at a
 // time.
@@ -228,4 +228,25 @@ func openOrMake(d hostfs.Dir, name string) (hostfs.Dir, error) {
 		return nil, err
 	}
 	return d.OpenDir(name)
+}
+
+// LoadJSON reads a file of the folder into v. One that is not there leaves v
+// alone.
+func (s *Store) LoadJSON(name string, v any) error {
+	p, err := readSmall(s.w, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = json.Unmarshal(p, v)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// SaveJSON makes a file of the folder hold v, durably and in one step.
+func (s *Store) SaveJSON(name string, v any) error {
+	return s.inRoot(func(d hostfs.Dir) error { return replaceJSON(d, name, v) })
 }
