@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 	"testing"
@@ -240,6 +241,76 @@ func TestNumbered(t *testing.T) {
 	} {
 		if got := numbered(c.name, c.n); got != c.want {
 			t.Errorf("%q is %q, not %q", c.name, got, c.want)
+		}
+	}
+}
+
+// What a host program writes under a name, while an exchange has something else
+// there for a moment, stays in the tree.
+func TestHostMeetsExchange(t *testing.T) {
+	n := operations(t)
+	for _, e := range edits[:2] {
+		for k := n / 3; k < n; k++ {
+			h := newHost(t)
+			lost := h.meddle(e, "tmp", k)
+			_, err := h.work()
+			h.must(err)
+			h.m.Before(nil)
+			h.kept(fmt.Sprintf("%s of tmp before %d (%s)", e.name, k, h.m.Describe(k)), lost)
+		}
+	}
+}
+
+// patchedHost returns a machine with an intent to patch the log, whose
+// operations were cut, and what the file then held.
+func patchedHost(t *testing.T, torn string) *host {
+	h := newHost(t)
+	s, err := h.start()
+	h.must(err)
+	ids := catalog(h)
+	st := s.x.NewStager([]Dir{{ID: ids["."]}})
+	p, err := st.Patch(Object{root("log"), ids["log"]}, []Range{{512, int64(len(logNew)) - 512}}, int64(len(logNew)), strings.NewReader(logNew))
+	h.must(err)
+	p.Tag = tagLog
+	plan := &Plan{Epoch: 1, Dirs: st.Dirs(), Patches: []Patch{p}}
+	_, err = s.j.Append(intentRecord, plan.Encode())
+	h.must(errors.Join(err, s.j.Sync()))
+	h.write("share/log", torn)
+	return h
+}
+
+// A patch that was cut is completed if every sector is old or new, and else
+// left to be staged anew.
+func TestTornPatch(t *testing.T) {
+	grown := logOld + strings.Repeat("\x00", len(logNew)-len(logOld))
+	for name, c := range map[string]struct {
+		torn string
+		want Status
+	}{
+		"not begun, but touched":              {logOld, Done},
+		"complete":                            {logNew, Done},
+		"one sector":                          {logOld[:512] + logNew[512:1024] + logOld[1024:], Done},
+		"the size alone":                      {grown, Done},
+		"the last sector under the old size":  {logOld[:2048] + logNew[2048:len(logOld)], Done},
+		"everything under the old size":       {logNew[:len(logOld)], Done},
+		"written by the host in the range":    {logOld[:600] + "HOST" + logOld[604:], Torn},
+		"written by the host before it":       {"HOST" + logOld[4:], Torn},
+		"written by the host beyond the size": {logNew + "HOST", Torn},
+		"cut by the host":                     {logOld[:100], Torn},
+		"written by the host in the new part": {grown[:3000] + "HOST" + grown[3004:], Torn},
+	} {
+		h := patchedHost(t, c.torn)
+		res, err := h.work()
+		h.must(err)
+		if got := res.List[0]; got.Status != c.want {
+			t.Errorf("%s: %+v", name, got)
+		}
+		want := c.torn
+		if c.want == Done {
+			want = logNew
+		}
+		if got := h.tree("share")["log"]; got != want {
+			t.Errorf("%s: the file holds %d bytes, not these %d", name, len(got), len(want))
 		}
 	}
 }
