@@ -31,15 +31,13 @@
 //     fail because the disk is full.
 //   - Compact replaces all records by others in one step: a crash leaves the old
 //     ones or the new ones.
-//   - After an error of the medium the journal fails every call. What the file holds
-//     then is known only when it is opened again.
+//   - After an error of the medium the journal fails every call until Reopen has
+//     written it anew, and said what it holds.
 //
 // It does not lock the file. A payload is opaque.
 package journal
 
 import (
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -94,27 +92,38 @@ func Open(dir hostfs.Dir, name string, replay func(r Record) error) (*Journal, e
 	return j, nil
 }
 
-// load reads the file.
+// load reads the file and makes it ready for more.
 func (j *Journal) load(replay func(r Record) error) error {
 	id, err := j.file.Identity()
 	if err != nil {
 		return err
 	}
-	p := make([]byte, id.Size)
-	if n, err := j.file.ReadAt(p, 0); n < len(p) {
-		return errors.Join(err, io.ErrUnexpectedEOF)
-	}
-	if j.head, err = decodeHeader(p); err != nil {
-		return err
-	}
-	body := p[fileHeaderBytes:]
-	end, next, err := scan(body, j.head, replay)
+	p, err := j.read(replay)
 	if err != nil {
 		return err
 	}
-	j.end, j.room = fileHeaderBytes+int64(end), id.Size
-	j.next, j.appended, j.durable = next, next-1, next-1
-	return j.cutTail(body[end:])
+	j.end, j.room = int64(len(p)), id.Size
+	j.appended, j.durable = j.next-1, j.next-1
+	return j.cutTail(p[len(p):cap(p)])
+}
+
+// read replays the file and returns its header and its records, with the rest
+// of the file behind their end.
+func (j *Journal) read(replay func(r Record) error) ([]byte, error) {
+	id, err := j.file.Identity()
+	if err != nil {
+		return nil, err
+	}
+	p := make([]byte, id.Size)
+	if n, err := j.file.ReadAt(p, 0); n < len(p) {
+		return nil, errors.Join(err, io.ErrUnexpectedEOF)
+	}
+	if j.head, err = decodeHeader(p); err != nil {
+		return nil, err
+	}
+	end, next, err := scan(p[fileHeaderBytes:], j.head, replay)
+	j.next = next
+	return p[: fileHeaderBytes+end : len(p)], err
 }
 
 // cutTail makes zeroes of what follows the last record, so that no remnant is
@@ -147,7 +156,8 @@ func isZero(p []byte) bool {
 func (j *Journal) tempName() string { return j.name + ".new" }
 
 // Append adds a record and returns its sequence number. It is durable when a
-// Sync that began afterwards has returned.
+// Sync that began afterwards has returned. If Append fails and Err is nil
+// nothing was written; else Reopen tells whether the record is there.
 func (j *Journal) Append(t Type, payload []byte) (uint64, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -162,7 +172,7 @@ func (j *Journal) Append(t Type, payload []byte) (uint64, error) {
 		return 0, err // nothing was written: the journal is whole
 	}
 	if _, err := j.file.WriteAt(p, j.end); err != nil {
-		return 0, j.fail(err)
+		return j.next, j.fail(err)
 	}
 	j.end += int64(len(p))
 	j.appended = j.next
@@ -222,8 +232,7 @@ func (j *Journal) Sync() error {
 	return nil
 }
 
-// Err returns the error that ended the journal, or nil. Append and Compact that
-// fail and leave it nil have changed nothing.
+// Err returns the error after which the journal fails every call, or nil.
 func (j *Journal) Err() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -235,77 +244,6 @@ func (j *Journal) Size() int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.end
-}
-
-// Compact replaces every record by records, of which only Type and Payload
-// count. When it returns they are durable.
-func (j *Journal) Compact(records []Record) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.failed != nil {
-		return j.failed
-	}
-	head := header{salt: newSalt(), first: max(j.next, 1)}
-	buf := head.encode()
-	next := head.first
-	for _, r := range records {
-		buf = append(buf, Record{Seq: next, Type: r.Type, Payload: r.Payload}.encode(head.salt)...)
-		next++
-	}
-	room := (int64(len(buf)) + growBytes - 1) / growBytes * growBytes
-	f, err := j.writeNew(buf, room)
-	if err != nil {
-		return err // the old file is as it was
-	}
-	if err := j.install(f); err != nil {
-		return j.fail(err)
-	}
-	j.head, j.end, j.room = head, int64(len(buf)), room
-	j.next, j.appended, j.durable = next, next-1, next-1
-	return nil
-}
-
-func newSalt() uint64 {
-	var p [8]byte
-	rand.Read(p[:]) // never fails
-	return binary.LittleEndian.Uint64(p[:])
-}
-
-// writeNew makes the new file, durable but without its name.
-func (j *Journal) writeNew(p []byte, room int64) (hostfs.WFile, error) {
-	if err := j.dir.Unlink(j.tempName()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	f, err := j.dir.Create(j.tempName(), 0o600)
-	if err != nil {
-		return nil, err
-	}
-	err = f.Reserve(0, room)
-	if err == nil {
-		_, err = f.WriteAt(p, 0)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close(), j.dir.Unlink(j.tempName()))
-	}
-	return f, nil
-}
-
-// install gives the new file its name and makes that durable. The caller holds
-// mu.
-func (j *Journal) install(f hostfs.WFile) error {
-	err := j.dir.Rename(j.tempName(), j.dir, j.name, hostfs.Replace)
-	if err == nil {
-		err = j.dir.Sync()
-	}
-	old := j.file
-	j.file = f
-	if old != nil {
-		err = errors.Join(err, old.Close())
-	}
-	return err
 }
 
 // Close closes the file. It does not sync.

@@ -274,6 +274,42 @@ func TestMediumFails(t *testing.T) {
 	}
 }
 
+// A journal that an error stopped says what it holds when it is reopened, and
+// all of that is durable, whatever operation failed, also of the reopening.
+func TestReopen(t *testing.T) {
+	for k := range 8 {
+		for j := range 12 {
+			m := hosttwin.New()
+			log, _, err := open(m)
+			must(t, err)
+			want, lasts := []string{}, uint64(0)
+			m.FailAt(k, syscall.EIO, false)
+			for i := range 3 {
+				if err := add(log, 1, fmt.Sprint(i)); err == nil && log.Sync() == nil {
+					want, lasts = append(want, fmt.Sprintf("1 %d", i)), uint64(i+1)
+				}
+			}
+			m.FailAt(j, syscall.EIO, false)
+			last, err := log.Reopen()
+			m.FailAt(-1, nil, false)
+			if err != nil {
+				last, err = log.Reopen()
+				must(t, err)
+			}
+			if last < lasts || log.Err() != nil {
+				t.Fatalf("failures at %d and %d: %d records of %d, %v", k, j, last, lasts, log.Err())
+			}
+			must(t, add(log, 1, "more"))
+			must(t, log.Sync())
+			_, got, err := open(m.Reboot(0))
+			must(t, err)
+			if len(got) != int(last)+1 || len(got) <= len(want) || !equal(got[:len(want)], want) {
+				t.Fatalf("failures at %d and %d: %q, of %q", k, j, got, want)
+			}
+		}
+	}
+}
+
 // On the real host.
 func TestHost(t *testing.T) {
 	r, err := hostfs.OpenRoot(t.TempDir())

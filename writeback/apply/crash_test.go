@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -130,6 +131,52 @@ func TestFailures(t *testing.T) {
 					return
 				}
 			}
+		}
+	}
+}
+
+// TestFailuresInOneServer does the same to a server that goes on: it recovers
+// what it had begun, at the second try if the first fails too.
+func TestFailuresInOneServer(t *testing.T) {
+	step := 3
+	if long() {
+		step = 1
+	}
+	for k := 0; ; k += step {
+		h := newHost(t)
+		s, err := h.start()
+		h.must(err)
+		p, err := h.plan(s.x)
+		h.must(err)
+		h.m.FailAt(k, syscall.EIO, false)
+		_, err = s.x.Execute(context.Background(), p, nil)
+		what := fmt.Sprintf("failure at %d (%s): %v", k, h.m.Describe(k), err)
+		ended := h.m.Ops() <= k
+		h.m.FailAt(k/2, syscall.EIO, false)
+		for range 3 {
+			if !errors.Is(err, ErrOpen) {
+				break
+			}
+			asked := false
+			_, err = s.x.Recover(context.Background(), p, source, func(Results) []byte {
+				asked = true
+				return nil
+			})
+			if err == nil && !asked {
+				t.Errorf("%s: recovered without asking for a payload", what)
+			}
+		}
+		h.m.FailAt(-1, nil, false)
+		if errors.Is(err, ErrOpen) {
+			t.Fatalf("%s: not recovered: %v", what, err)
+		}
+		h.lossless(what)
+		again, err := (&host{TB: t, m: h.m.Reboot(0)}).start()
+		if err != nil || again.open != nil {
+			t.Fatalf("%s: the journal holds an open plan, %v", what, err)
+		}
+		if t.Failed() || ended {
+			return
 		}
 	}
 }

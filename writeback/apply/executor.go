@@ -33,12 +33,14 @@ type Executor struct {
 	aside map[DirID]hostfs.Dir
 	made  uint64 // how many names were given in the stage folder
 	open  bool   // an intent has no completion yet
+
+	// What the journal may hold of the open plan, by sequence number.
+	intent, completion uint64
+	completed          Results
 }
 
 // ErrOpen says that a plan was begun and not completed, so what is staged for it
-// must stay. [Executor.Recover] is called with it until that succeeds. If
-// the journal itself has failed it is opened anew first, with a new Executor, and
-// its records tell whether the intent is there.
+// must stay. [Executor.Recover] is called with it until that succeeds.
 var ErrOpen = errors.New("the commit was begun and must be recovered")
 
 // ErrHost says that a host cannot be written to safely.
@@ -107,17 +109,24 @@ func (x *Executor) Execute(ctx context.Context, p *Plan, payload func(Results) [
 	if err := x.cfg.Journal.Reserve(len(intent), p.resultBytes()+p.PayloadBytes); err != nil {
 		return Results{}, err
 	}
-	if _, err := x.cfg.Journal.Append(x.cfg.Intent, intent); err != nil {
-		if x.open = x.cfg.Journal.Err() != nil; x.open {
-			err = errors.Join(ErrOpen, err) // a part of the record may be there
-		}
+	if err := x.log(intent); err != nil {
 		return Results{}, err
 	}
-	x.open = true
-	if err := x.cfg.Journal.Sync(); err != nil {
-		return Results{}, errors.Join(ErrOpen, err)
-	}
 	return x.finish(x.newRun(ctx, p), payload)
+}
+
+// log records an intent.
+func (x *Executor) log(record []byte) (err error) {
+	x.completion = 0
+	x.intent, err = x.cfg.Journal.Append(x.cfg.Intent, record)
+	x.open = err == nil || x.cfg.Journal.Err() != nil // a part of it may be there
+	if err == nil {
+		err = x.cfg.Journal.Sync()
+	}
+	if err != nil && x.open {
+		err = errors.Join(ErrOpen, err)
+	}
+	return err
 }
 
 // Source gives the new contents of a patched file at recovery, by its tag: those
@@ -125,15 +134,48 @@ func (x *Executor) Execute(ctx context.Context, p *Plan, payload func(Results) [
 type Source func(tag uint64) io.ReaderAt
 
 // Recover completes a plan whose intent was recorded and not completed. It may
-// be called again if it fails.
+// be called again if it fails. It reopens a journal that has failed.
 func (x *Executor) Recover(ctx context.Context, p *Plan, source Source, payload func(Results) []byte) (Results, error) {
 	if err := p.check(); err != nil {
 		return Results{}, err
 	}
 	x.open = true
+	if x.cfg.Journal.Err() != nil {
+		done, err := x.reopen(p)
+		if err != nil {
+			return Results{}, errors.Join(ErrOpen, err)
+		}
+		if done {
+			return x.already(payload), nil
+		}
+	}
 	r := x.newRun(ctx, p)
 	r.recovering, r.source = true, source
 	return x.finish(r, payload)
+}
+
+// reopen makes the journal usable again and sees to it that it holds the
+// intent. done says that it holds the completion, too.
+func (x *Executor) reopen(p *Plan) (done bool, err error) {
+	last, err := x.cfg.Journal.Reopen()
+	switch {
+	case err != nil:
+		return false, err
+	case x.completion != 0 && last >= x.completion:
+		return true, nil
+	case last < x.intent:
+		return false, x.log(p.Encode())
+	}
+	return false, nil
+}
+
+// already returns the results of a run whose record turned out to be there.
+func (x *Executor) already(payload func(Results) []byte) Results {
+	x.open = false
+	if payload != nil {
+		payload(x.completed)
+	}
+	return x.completed
 }
 
 // finish carries out the steps of r and records that.
@@ -150,7 +192,9 @@ func (x *Executor) finish(r *run, payload func(Results) []byte) (Results, error)
 	if payload != nil {
 		note = payload(r.results)
 	}
-	_, err := x.cfg.Journal.Append(x.cfg.Completion, r.results.Encode(note))
+	x.completed = r.results
+	var err error
+	x.completion, err = x.cfg.Journal.Append(x.cfg.Completion, r.results.Encode(note))
 	if err == nil {
 		err = x.cfg.Journal.Sync()
 	}
