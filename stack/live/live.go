@@ -144,11 +144,15 @@ func (d *Directory) first(ctx context.Context, report func(stack.Event)) (*stack
 	if err != nil {
 		return nil, err
 	}
+	flag := m.Differs(d.dir.Layout, d.dir.Scan)
 	if settled && !d.o.KeepGeneration {
 		d.admitAll()
+		if flag != "" {
+			return d.begin(ctx, nil, report) // another disk, as was asked for
+		}
 		return d.begin(ctx, m.Layout, report)
 	}
-	if flag := m.Differs(d.dir.Layout, d.dir.Scan); flag != "" {
+	if flag != "" {
 		return nil, fmt.Errorf("%s: guests have written to its disk, and %s would make that another disk: start with the options as they were, or with --fresh, which archives what they wrote (%s)",
 			d.dir.Dir, flag, d.state.Path())
 	}
