@@ -69,7 +69,8 @@ var external = map[string][]string{
 	"qcow2":                  {"github.com/klauspost/compress", "golang.org/x/sync"},
 	"stack":                  {"golang.org/x/sys"},
 	"internal/server":        {"golang.org/x/sys", "golang.org/x/sync"},
-	"cmd/fatkit":             {"golang.org/x/sys", "golang.org/x/term", "golang.org/x/sync", "github.com/spf13/cobra", "github.com/spf13/pflag"},
+	"internal/shell":         {"golang.org/x/term"},
+	"cmd/fatkit":             {"golang.org/x/sys", "golang.org/x/term", "golang.org/x/sync", "github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/BurntSushi/toml"},
 }
 
 // Limits of size. A function reads without scrolling; a file is one structure

@@ -22,7 +22,7 @@ const patience = 10 * time.Minute
 // packages names the Debian package of a program, for the skip message.
 var packages = map[string]string{
 	"mkfs.fat": "dosfstools", "fsck.fat": "dosfstools",
-	"mcopy": "mtools", "mdir": "mtools", "mattrib": "mtools", "mshortname": "mtools",
+	"mcopy": "mtools", "mdir": "mtools", "mtype": "mtools", "mattrib": "mtools", "mshortname": "mtools",
 	"nbdinfo": "libnbd-bin", "nbdcopy": "libnbd-bin", "nbdfuse": "libnbd-bin", "nbdkit": "nbdkit", "fio": "fio",
 	"qemu-img": "qemu-utils", "qemu-nbd": "qemu-utils", "qemu-io": "qemu-utils",
 	"qemu-system-x86_64": "qemu-system-x86", "sfdisk": "fdisk", "sgdisk": "gdisk",
