@@ -94,7 +94,7 @@ func (f *volumeCheckFlags) run(s *session, name string) error {
 	if l.Path != "." {
 		return usageError("%s: a volume is checked as a whole: leave out %s", name, l.Path)
 	}
-	o, err := f.options(f.repair)
+	o, err := s.options(l, f.repair)
 	if err != nil {
 		return err
 	}

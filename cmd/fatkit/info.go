@@ -108,7 +108,7 @@ func (s *session) info(name string) (*infoJSON, error) {
 	if err != nil {
 		return nil, err
 	}
-	o, err := s.flags.options(false)
+	o, err := s.options(l, false)
 	if err != nil {
 		return nil, err
 	}

@@ -35,9 +35,14 @@ XDG_RUNTIME_DIR
 The folder in which servers put their sockets, and are found. Without it a
 folder of the user in the folder for temporary files is taken.
 .TP
+XDG_CONFIG_HOME
+The folder whose fatkit/drives.toml defines drive letters: a table for each,
+such as [a], with image, and if need be partition, offset, format, driver and
+read-only. Without it, .config in the user's folder.
+.TP
 XDG_STATE_HOME
-The folder in which what clients write to directories is kept, by default
-~/.local/state.
+The folder in which what clients write to directories is kept, and the lines
+that were entered in the shell, by default ~/.local/state.
 .TP
 SOURCE_DATE_EPOCH
 Seconds since 1970. No time on a disk is later.

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"runtime"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fatkit/fatkit/diskerr"
 	"github.com/fatkit/fatkit/internal/fileops"
 	"github.com/fatkit/fatkit/stack"
 )
@@ -24,6 +26,7 @@ type session struct {
 	errOut io.Writer
 	bar    *progressBar // to be taken away before something is printed; may be nil
 	mounts stack.Mounts
+	drives stack.DriveTable // nil until one is asked for
 	close  []func() error
 }
 
@@ -72,13 +75,65 @@ func (s *session) tell(err error) {
 	fmt.Fprintln(s.errOut, "fatkit: "+printable(oneLine(err.Error())))
 }
 
-// parse reads a location.
+// parse reads a location. A place on a drive is one in the image that the drive
+// stands for or, if that is a directory, a path of the host.
 func (s *session) parse(text string) (stack.Location, error) {
-	l, err := stack.ParseLocation(text, stack.LocationSyntax{Image: s.flags.image, Windows: runtime.GOOS == "windows"})
+	syntax := stack.LocationSyntax{Image: s.flags.image, Windows: runtime.GOOS == "windows"}
+	if len(text) > 1 && text[1] == ':' {
+		if err := s.loadDrives(); err != nil {
+			return stack.Location{}, err
+		}
+		syntax.Drives = s.drives
+	}
+	l, err := stack.ParseLocation(text, syntax)
 	if err != nil {
 		return l, &exitError{exitUsage, err}
 	}
+	if l.Kind != stack.InDrive {
+		return l, nil
+	}
+	l.Image = s.drives[l.Drive].Name
+	if !stack.IsFatName(l.Image) {
+		kind, err := stack.KindOf(l.Image)
+		if err != nil {
+			return l, fmt.Errorf("drive %c: %w", l.Drive, err)
+		}
+		if kind == stack.KindDirectory {
+			l.Kind, l.Path = stack.OnHost, filepath.Join(l.Image, filepath.FromSlash(l.Path))
+			if l.DirOnly {
+				l.Path += string(filepath.Separator)
+			}
+		}
+	}
 	return l, nil
+}
+
+// loadDrives reads which letters are drives.
+func (s *session) loadDrives() (err error) {
+	if s.drives == nil {
+		s.drives, err = s.flags.drives.table()
+	}
+	return err
+}
+
+// options returns how the volume that a location is in is opened.
+func (s *session) options(l stack.Location, writable bool) (stack.FileSystemOptions, error) {
+	o, err := s.flags.options(writable)
+	if err != nil || l.Kind != stack.InDrive {
+		return o, err
+	}
+	d := s.drives[l.Drive]
+	if d.Volume != (stack.VolumeChoice{}) {
+		d.Volume.SectorBytes = o.Volume.SectorBytes
+		o.Volume = d.Volume
+	}
+	if d.Format != "" {
+		o.Image.Format = d.Format
+	}
+	if writable && d.Access == stack.AccessRead {
+		return o, fmt.Errorf("drive %c: %w, by its definition", l.Drive, diskerr.ErrReadOnly)
+	}
+	return o, nil
 }
 
 // parseInside reads a location that is in an image. The name of an image alone
@@ -96,7 +151,7 @@ func (s *session) parseInside(text string, bare bool) (stack.Location, error) {
 
 // volume opens the volume that a location is in.
 func (s *session) volume(l stack.Location, writable bool) (*stack.FileSystem, error) {
-	o, err := s.flags.options(writable)
+	o, err := s.options(l, writable)
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +178,9 @@ func (s *session) place(l stack.Location, writable bool) (fileops.Place, error) 
 	p := fileops.Place{FS: v, Path: l.Path, Tree: l.Image + ":/", DirOnly: l.DirOnly && l.Path != ".", Base: "."}
 	if l.Image == s.flags.image && len(l.Text) > 1 && l.Text[:2] == "::" {
 		p.Tree = "::/"
+	}
+	if l.Kind == stack.InDrive {
+		p.Tree = string(l.Drive) + ":/"
 	}
 	if l.Path != "." {
 		p = fileops.Place{FS: p.FS, Path: ".", Tree: p.Tree}.Join(l.Path)

@@ -13,7 +13,8 @@ import (
 const locationLong = `A path inside an image is IMAGE:/PATH. IMAGE is an image file (raw, qcow2), a block
 device, or the URI of an NBD server; for reading also a directory or a fat: name,
 as the disk that it would be shown as. The last ":/" that is not part of "://"
-divides. With -i IMAGE the path can be written ::/PATH, as with mtools. The volume
+divides. With -i IMAGE the path can be written ::/PATH, as with mtools; and X:/PATH
+where --drive or the configuration says what drive X is. The volume
 of an image is found by itself; if there are several, --partition chooses, for all
 images of the command.
 Wildcards * ? [a-z] match names inside an image without regard to case: quote them.`
@@ -29,6 +30,7 @@ type volumeFlags struct {
 	sector    int64
 	codePage  int
 	zone      *time.Location
+	drives    driveFlags
 	flags     *pflag.FlagSet
 }
 
@@ -49,6 +51,7 @@ func (f *volumeFlags) registerDisk(fs *pflag.FlagSet) {
 	fs.Var(formatFlag(&f.format), "format", "format of the image (default what its suffix says, else raw)")
 	fs.StringVar(&f.backing, "backing", "", "open the backing files of a qcow2 image: allow, deny, or those beneath `DIR` (default beneath the image's folder)")
 	fs.BoolVarP(&f.share, "force-share", "U", false, "read an image although another program is writing to it; what is read may not fit together")
+	f.drives.register(fs)
 	fs.IntVar(&f.codePage, "codepage", 0, "OEM code page `N` of short names and labels (default 437)")
 	fs.Var(&zoneValue{zone: &f.zone, text: "local"}, "timezone", "time zone of the stamps in the image: local, utc or ±hh:mm")
 }
