@@ -2,7 +2,6 @@ package volume_test
 
 import (
 	"fmt"
-	"io"
 	"io/fs"
 	"testing"
 
@@ -13,7 +12,7 @@ import (
 	"github.com/fatkit/fatkit/fat"
 )
 
-// layers are the ways to one and the same file: the driver alone, and through
+// layers returns the ways to one and the same file: the driver alone, and through
 // the volume manager by a path.
 func layers(b *testing.B) map[string]func(name string) (vfs.File, error) {
 	src, _ := fatSource(b, 128<<10)
@@ -30,48 +29,6 @@ func layers(b *testing.B) map[string]func(name string) (vfs.File, error) {
 	return map[string]func(name string) (vfs.File, error){
 		"driver": func(name string) (vfs.File, error) { return v.OpenFile("dir/sub/"+name, 0, 0) },
 		"volume": func(name string) (vfs.File, error) { return n.OpenFile("c:/dir/sub/"+name, 0, 0) },
-	}
-}
-
-// BenchmarkFiles opens, reads and closes a hundred files of 16 KiB.
-func BenchmarkFiles(b *testing.B) {
-	open := layers(b)
-	for _, layer := range []string{"driver", "volume"} {
-		b.Run(layer, func(b *testing.B) {
-			p := make([]byte, 16<<10)
-			b.SetBytes(100 * int64(len(p)))
-			for b.Loop() {
-				for i := range 100 {
-					f, err := open[layer](fmt.Sprintf("file%d.txt", i))
-					must(b, err)
-					_, err = io.ReadFull(f, p)
-					must(b, err)
-					must(b, f.Close())
-				}
-			}
-		})
-	}
-}
-
-// BenchmarkRead reads 32 MiB in pieces.
-func BenchmarkRead(b *testing.B) {
-	open := layers(b)
-	for _, size := range []int{4 << 10, 64 << 10} {
-		for _, layer := range []string{"driver", "volume"} {
-			b.Run(fmt.Sprintf("%dK/%s", size>>10, layer), func(b *testing.B) {
-				p := make([]byte, size)
-				f, err := open[layer]("large")
-				must(b, err)
-				defer f.Close()
-				b.SetBytes(32 << 20)
-				for b.Loop() {
-					for off := int64(0); off < 32<<20; off += int64(size) {
-						_, err := f.ReadAt(p, off)
-						must(b, err)
-					}
-				}
-			})
-		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/fatkit/fatkit/vfs"
@@ -14,11 +15,10 @@ func (n *Namespace) device(name string, flag int) (vfs.File, bool) {
 	if !n.options.DeviceNames {
 		return nil, false
 	}
-	p, err := ParsePath(name)
-	if err != nil {
-		return nil, false
+	last := name[strings.LastIndexAny(name, `/\`)+1:]
+	if _, rest := cutLetter(last); rest != "" { // "c:nul", not "nul:"
+		last = rest
 	}
-	last := p.last()
 	d := deviceName(last)
 	if d == "" || len(last) > len(d) && last[len(d)] == '.' {
 		return nil, false // "nul.txt" can be a file of another system; it is not created

@@ -19,6 +19,8 @@ type File struct {
 	as    string // what Stat calls the root of a volume; "" for any other file
 	pos   atomic.Int64
 	atEnd atomic.Bool
+
+	next, prev *File // in the volume's list; guarded by its mu
 }
 
 var (

@@ -3,6 +3,7 @@ package volume
 import (
 	"io/fs"
 	"strings"
+	"unicode/utf8"
 )
 
 // MaxPathBytes is the length of the longest path that is taken.
@@ -34,8 +35,8 @@ func ParsePath(s string) (Path, error) {
 		s = strings.TrimLeft(s, "/")
 	}
 	p.Rest = s
-	if _, err := p.In("."); err != nil {
-		return Path{}, err
+	if !utf8.ValidString(s) {
+		return Path{}, fs.ErrInvalid
 	}
 	return p, nil
 }
@@ -108,8 +109,8 @@ var devices = map[string]bool{"NUL": true, "CON": true, "PRN": true, "AUX": true
 func deviceName(name string) string {
 	base, _, _ := strings.Cut(name, ".")
 	base = strings.TrimRight(base, " :")
-	if n := len(base); n < 3 || n > 7 {
-		return ""
+	if n := len(base); n < 3 || n > 7 || strings.IndexByte("NCPAL", base[0]&^0x20) < 0 {
+		return "" // as a rule
 	}
 	base = strings.ToUpper(base)
 	if devices[base] || len(base) == 4 && (base[:3] == "COM" || base[:3] == "LPT") && '1' <= base[3] && base[3] <= '9' {

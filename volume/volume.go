@@ -31,13 +31,14 @@ type Volume struct {
 	cancel context.CancelFunc
 
 	mu     sync.Mutex
-	files  map[*File]struct{}
+	files  *File // a list, the latest first
+	open   int   // how long it is
 	copies int
 	closed bool // no more files and copies begin
 }
 
 func newVolume(fsys vfs.FS, d Driver, src *Source, deviceNames bool) *Volume {
-	v := &Volume{fsys: fsys, driver: d, source: src, readOnly: src.ReadOnly, deviceNames: deviceNames, files: map[*File]struct{}{}}
+	v := &Volume{fsys: fsys, driver: d, source: src, readOnly: src.ReadOnly, deviceNames: deviceNames}
 	if r, ok := fsys.(ReadOnlyer); ok {
 		v.readOnly = v.readOnly || r.ReadOnly()
 	}
@@ -122,7 +123,11 @@ func (v *Volume) register(f *File) error {
 	v.mu.Lock()
 	closed := v.closed
 	if !closed {
-		v.files[f] = struct{}{}
+		if f.next = v.files; f.next != nil {
+			f.next.prev = f
+		}
+		v.files = f
+		v.open++
 	}
 	v.mu.Unlock()
 	if closed {
@@ -134,8 +139,20 @@ func (v *Volume) register(f *File) error {
 // forget notes that a file is closed.
 func (v *Volume) forget(f *File) {
 	v.mu.Lock()
-	delete(v.files, f)
-	v.mu.Unlock()
+	defer v.mu.Unlock()
+	if f.prev == nil && v.files != f {
+		return // twice
+	}
+	if f.prev == nil {
+		v.files = f.next
+	} else {
+		f.prev.next = f.next
+	}
+	if f.next != nil {
+		f.next.prev = f.prev
+	}
+	f.next, f.prev = nil, nil
+	v.open--
 }
 
 // beginCopy keeps the volume mounted during a copy. After nil endCopy follows.
@@ -167,10 +184,10 @@ func (v *Volume) stop(force bool) error {
 	switch {
 	case force:
 		v.cancel()
-	case len(v.files) == 1:
+	case v.open == 1:
 		return &busyError{"1 file is open"}
-	case len(v.files) > 1:
-		return &busyError{fmt.Sprintf("%d files are open", len(v.files))}
+	case v.open > 1:
+		return &busyError{fmt.Sprintf("%d files are open", v.open)}
 	case v.copies > 0:
 		return &busyError{"a copy is running"}
 	}
@@ -182,10 +199,13 @@ func (v *Volume) stop(force bool) error {
 // files that are open, and then the volume. The source stays open.
 func (v *Volume) end() error {
 	err := v.gate.Close()
-	for f := range v.files { // nobody else changes them any more
+	v.mu.Lock()
+	open := v.files
+	v.files, v.open = nil, 0
+	v.mu.Unlock()
+	for f := open; f != nil; f = f.next {
 		err = errors.Join(err, f.inner.Close())
 	}
-	v.files = nil
 	v.cancel()
 	if c, ok := v.fsys.(io.Closer); ok {
 		err = errors.Join(err, c.Close())
@@ -197,7 +217,7 @@ func (v *Volume) end() error {
 func (v *Volume) Files() []FileInfo {
 	v.mu.Lock()
 	var all []FileInfo
-	for f := range v.files {
+	for f := v.files; f != nil; f = f.next {
 		all = append(all, f.describe())
 	}
 	v.mu.Unlock()
