@@ -172,12 +172,13 @@ func applyDelta(c *catalog.Catalog, d *plan.Delta) error {
 }
 
 // dropKept removes displaced inodes that nobody needs: a commit had made them,
-// so the base does not serve them.
+// so the base does not serve them. One that a host program may still write to
+// stays until the generation ends.
 func (s *Session) dropKept(d *plan.Delta) {
 	for _, k := range d.Kept {
 		if k.ID == catalog.Root {
 			// What cannot be removed now goes with the generation.
-			_ = s.exec.Aside(apply.Kept).Unlink(k.Name)
+			_, _ = s.exec.Drop(apply.Object{At: apply.Place{Dir: apply.Kept, Name: k.Name}, ID: k.Inode})
 		}
 	}
 }

@@ -173,6 +173,43 @@ func TestHeldOpen(t *testing.T) {
 	}
 }
 
+// What is not needed any more is removed, unless a program of the host may have
+// put something into it.
+func TestDrop(t *testing.T) {
+	for name, c := range map[string]struct {
+		host func(h *host) error
+		want bool
+	}{
+		"alone": {func(*host) error { return nil }, true},
+		"read": {func(h *host) error {
+			return h.in("aside/kept/b-1", func(d hostfs.Dir, name string) error { _, err := d.Open(name); return err })
+		}, true},
+		"open for writing": {func(h *host) error {
+			return h.in("aside/kept/b-1", func(d hostfs.Dir, name string) error { _, err := d.OpenFile(name); return err })
+		}, false},
+		"written to": {func(h *host) error { return edits[0].do(h, "aside/kept/b-1") }, false},
+		"no leases":  {func(h *host) error { h.m.Lacks.Lease = true; return nil }, false},
+	} {
+		h := newHost(t)
+		res, err := h.work()
+		h.must(err)
+		s, err := h.start()
+		h.must(err)
+		var kept Object
+		for _, r := range res.List {
+			if r.Displaced.Dir == Kept {
+				kept = Object{r.Displaced, r.DisplacedID}
+			}
+		}
+		h.must(c.host(h))
+		dropped, err := s.x.Drop(kept)
+		h.must(err)
+		if _, there := h.tree("aside")["kept/b-1"]; dropped != c.want || there == c.want {
+			t.Errorf("%s: dropped %v, there %v", name, dropped, there)
+		}
+	}
+}
+
 // Staging takes over what the old file had, or what the directory hands down.
 func TestStageAttributes(t *testing.T) {
 	h := newHost(t)

@@ -359,29 +359,3 @@ func ignoreMissing(err error) error {
 
 // Close ends the Stager and leaves what it made.
 func (s *Stager) Close() { s.dirs.close() }
-
-// Sweep removes what earlier runs made in the stage folder and no plan took. It
-// must not be called between staging and Execute, nor while an intent is open.
-func (x *Executor) Sweep() error {
-	if x.open {
-		return ErrOpen
-	}
-	d := x.aside[Stage]
-	var l hostfs.Listing
-	if err := d.List(&l); err != nil {
-		return err
-	}
-	var errs []error
-	for i := range l.Entries {
-		e, name := &l.Entries[i], string(l.NameOf(&l.Entries[i]))
-		if !isNew(name) {
-			continue
-		}
-		if e.Mode.IsDir() {
-			errs = append(errs, d.Rmdir(name))
-		} else {
-			errs = append(errs, d.Unlink(name))
-		}
-	}
-	return errors.Join(errs...)
-}

@@ -278,7 +278,7 @@ func (x *deltas) displaced(p *Prospect, o *outcome) {
 		if r.Displaced.Name == "" || r.Displaced.Dir != apply.Kept || p.Old == nil {
 			continue
 		}
-		k := Kept{Name: r.Displaced.Name, ID: p.Object.ID, Path: p.Path}
+		k := Kept{Name: r.Displaced.Name, Inode: r.DisplacedID, ID: p.Object.ID, Path: p.Path}
 		if !x.isBase(p.Object.ID) || p.Old.Inode.Made {
 			k.ID = catalog.Root // nobody needs it
 		}

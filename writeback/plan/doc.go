@@ -132,7 +132,8 @@ type Trashed struct {
 
 // Kept is an inode that the base serves and the tree has no more.
 type Kept struct {
-	Name string // in the folder of kept inodes
-	ID   catalog.ID
-	Path string
+	Name  string // in the folder of kept inodes
+	Inode hostfs.Identity
+	ID    catalog.ID
+	Path  string
 }
