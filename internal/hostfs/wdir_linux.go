@@ -127,10 +127,20 @@ func (d *wdir) Lookup(name string) (Identity, error) {
 		return Identity{}, failed("stat", d.join(name), err)
 	}
 	id := s.identity(d.fsid)
-	if id.Dev != d.dev {
-		id.FSID = 0 // below a mount point, whose identifier would cost opening it
+	if s.mounted(d.dev) {
+		id.FSID = 0 // that of another file system, which would cost opening it
 	}
 	return id, nil
+}
+
+// mounted reports whether another file system is mounted on what was described
+// last. Device numbers tell that only where the kernel does not: a file of an
+// overlay has another than its directory.
+func (s *statter) mounted(dirDev uint64) bool {
+	if s.stx.Attributes_mask&unix.STATX_ATTR_MOUNT_ROOT != 0 {
+		return s.stx.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
+	}
+	return unix.Mkdev(s.stx.Dev_major, s.stx.Dev_minor) != dirDev
 }
 
 // OpenDir implements [Dir].

@@ -1,8 +1,12 @@
 package hostfs_test
 
 import (
+	"errors"
 	"os"
+	"path/filepath"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/fatkit/fatkit/internal/hostfs"
 	"github.com/fatkit/fatkit/internal/hostfs/hosttest"
@@ -30,5 +34,46 @@ func TestWritable(t *testing.T) {
 				return r
 			})
 		})
+	}
+}
+
+// A program that wants a file under a lease waits, and the signal by which the
+// kernel says so does not end this process.
+func TestLeaseBreaks(t *testing.T) {
+	dir := t.TempDir()
+	r, err := hostfs.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	path := filepath.Join(dir, "a")
+	if err := os.WriteFile(path, []byte("A"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	err = hostfs.InDir(r, "a", func(d hostfs.Dir, name string) error {
+		f, err := d.OpenFile(name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := f.Lease(); errors.Is(err, errors.ErrUnsupported) {
+			t.Skip(err)
+		} else if err != nil {
+			return err
+		}
+		if fd, err := unix.Open(path, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0); err != unix.EWOULDBLOCK {
+			unix.Close(fd)
+			t.Errorf("another open under the lease: %v", err)
+		}
+		if f.Leased() {
+			t.Error("nobody seems to wait")
+		}
+		if err := f.Release(); err != nil {
+			return err
+		}
+		return os.WriteFile(path, []byte("B"), 0o644)
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
