@@ -104,12 +104,10 @@ func (f *shellFlags) run(ctx context.Context, cmd *cobra.Command, args []string)
 	}
 	s := shell.New(o)
 	defer func() { err = errors.Join(err, s.Close()) }()
-	if o.Terminal == nil {
-		var force context.Context
+	if o.Terminal == nil { // on a terminal an interrupt ends a command alone
 		var release func()
-		ctx, force, release = untilSignal(ctx)
+		ctx, _, release = untilSignal(ctx)
 		defer release()
-		_ = force
 	}
 	for _, d := range list {
 		if err := s.Mount(ctx, d); err != nil {

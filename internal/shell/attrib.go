@@ -74,7 +74,7 @@ func (b *attrib) operand(arg string) error {
 			return err
 		}
 		for _, i := range items {
-			if isPattern(arg) && i.info.IsDir() && !b.has("d") {
+			if isPattern(arg) && (i.info.IsDir() && !b.has("d") || isLink(i)) {
 				continue
 			}
 			if err := b.apply(i.path); err != nil {
@@ -100,7 +100,7 @@ func (b *attrib) below(dir, pattern string, depth int) error {
 		return err
 	}
 	for _, i := range items {
-		if match(pattern, i.info.Name()) && (!i.info.IsDir() || b.has("d")) {
+		if match(pattern, i.info.Name()) && (!i.info.IsDir() || b.has("d")) && !isLink(i) {
 			if err := b.apply(i.path); err != nil {
 				return err
 			}

@@ -95,7 +95,7 @@ func (c *call) delIn(dir, pattern string, depth int) (int, error) {
 
 // delFile deletes one file. A read-only one stays without /f, as in DOS.
 func (c *call) delFile(i item) error {
-	if i.info.Mode()&fs.ModeSymlink == 0 && !c.has("f") {
+	if !isLink(i) && !c.has("f") {
 		a, err := c.ns.Attr(i.path)
 		if err != nil {
 			return err

@@ -138,11 +138,18 @@ func (c *call) isDir(path string) bool {
 	return err == nil && fi.IsDir()
 }
 
+// isLink reports whether a file is a symbolic link, which may lead nowhere, or
+// to where nobody gets from its volume.
+func isLink(i item) bool { return i.info.Mode()&fs.ModeSymlink != 0 }
+
 // hidden reports whether DOS leaves a file out of lists.
 func (c *call) hidden(i item) (bool, error) {
+	if isLink(i) {
+		return false, nil
+	}
 	a, err := c.ns.Attr(i.path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errors.ErrUnsupported) {
-		return false, nil // a link that leads nowhere
+		return false, nil // it went meanwhile
 	}
 	return a&(vfs.AttrHidden|vfs.AttrSystem) != 0, err
 }

@@ -3,12 +3,14 @@ package shell
 import (
 	"bytes"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 
+	"github.com/fatkit/fatkit/stack"
 	"github.com/fatkit/fatkit/vfs/iofs"
 )
 
@@ -177,6 +179,29 @@ func TestNamesDoNotSteerTheTerminal(t *testing.T) {
 	}
 	if strings.Contains(out.String(), "\x1b") {
 		t.Errorf("an escape sequence was printed: %q", out)
+	}
+}
+
+// A link that leads out of its volume is listed like any other file.
+func TestLinksThatLeadOut(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink(os.TempDir(), filepath.Join(dir, "out")); err != nil {
+		t.Skip("no symbolic links here:", err)
+	}
+	var out bytes.Buffer
+	s := New(Options{In: strings.NewReader(""), Out: &out, Err: &out})
+	defer s.Close()
+	if err := s.Mount(t.Context(), stack.DriveSpec{Point: "D:", Letter: 'D', Name: dir}); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"dir", "dir /s", "ls", "tree /f", "attrib", "attrib /s"} {
+		out.Reset()
+		if err := s.Do(t.Context(), line); err != nil {
+			t.Errorf("%s: %v, %s", line, err, &out)
+		}
+	}
+	if err := s.Do(t.Context(), "type out"); err == nil {
+		t.Error("the link was followed")
 	}
 }
 

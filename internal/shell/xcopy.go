@@ -2,7 +2,6 @@ package shell
 
 import (
 	"fmt"
-	"io/fs"
 	"strings"
 )
 
@@ -132,7 +131,7 @@ func (x *xcopy) file(to string, i item) error {
 		x.files++
 		return nil
 	}
-	if i.info.Mode()&fs.ModeSymlink != 0 {
+	if isLink(i) {
 		if fi, err := x.ns.Stat(i.path); err == nil && fi.IsDir() {
 			return nil // as xcopy of a tree that has links to directories: no loops
 		}
