@@ -143,3 +143,12 @@ func (s *Server) Stop() error {
 		return errors.Join(fmt.Errorf("%s did not stop\n%s", s.cmd, s.log), s.cmd.Process.Kill())
 	}
 }
+
+// Kill ends the server as a crash does and returns when it is gone.
+func (s *Server) Kill() error {
+	if err := s.cmd.Process.Kill(); err != nil {
+		return err
+	}
+	<-s.ended
+	return nil
+}
