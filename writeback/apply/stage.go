@@ -24,6 +24,10 @@ type Stager struct {
 	dirs  *dirTable
 	files []string
 	sub   []string
+	// unsynced are the files while they are few. The syncs come last, as the
+	// first of them often does the work of all.
+	unsynced []hostfs.WFile
+	many     bool // one sync of the file system is cheaper
 }
 
 // NewStager returns one that finds the directories of the tree in dirs, which
@@ -79,13 +83,24 @@ func (s *Stager) File(ctx context.Context, spec *Spec) (Object, error) {
 	if err == nil {
 		id, err = s.finish(f, spec)
 	}
-	if err == nil && !s.bulk() {
-		err = f.Sync()
+	if err != nil {
+		return Object{}, errors.Join(err, f.Close(), s.drop(at.Name))
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return Object{}, errors.Join(err, s.drop(at.Name))
+	s.many = s.many || len(s.files) > maxSyncs
+	if s.unsynced = append(s.unsynced, f); s.many {
+		err = s.closeFiles()
 	}
-	return Object{at, id}, nil
+	return Object{at, id}, err
+}
+
+// closeFiles closes the files that are open for their sync.
+func (s *Stager) closeFiles() error {
+	var errs []error
+	for _, f := range s.unsynced {
+		errs = append(errs, f.Close())
+	}
+	s.unsynced = nil
+	return errors.Join(errs...)
 }
 
 // drop removes a file that could not be completed.
@@ -93,10 +108,6 @@ func (s *Stager) drop(name string) error {
 	s.files = s.files[:len(s.files)-1]
 	return s.x.aside[Stage].Unlink(name)
 }
-
-// bulk reports whether one sync of the file system will be cheaper than those
-// of single files.
-func (s *Stager) bulk() bool { return len(s.files) > maxSyncs }
 
 func (s *Stager) newPlace() Place {
 	s.x.made++
@@ -177,17 +188,19 @@ func (s *Stager) finish(n hostfs.Node, spec *Spec) (hostfs.Identity, error) {
 	if err := s.inherit(n, spec); err != nil {
 		return hostfs.Identity{}, err
 	}
-	id, err := n.Identity()
-	if err != nil {
-		return id, err
-	}
-	a := Attr{SetMode: spec.SetMode, ClearMode: spec.ClearMode, Xattrs: spec.Xattrs}
-	if err := setAttributes(&a, n, id); err != nil {
-		return id, err
+	if spec.SetMode|spec.ClearMode != 0 || len(spec.Xattrs) > 0 {
+		id, err := n.Identity()
+		if err != nil {
+			return id, err
+		}
+		a := Attr{SetMode: spec.SetMode, ClearMode: spec.ClearMode, Xattrs: spec.Xattrs}
+		if err := setAttributes(&a, n, id); err != nil {
+			return id, err
+		}
 	}
 	if spec.Atime != hostfs.NoTime || spec.Mtime != hostfs.NoTime {
 		if err := n.SetTimes(spec.Atime, spec.Mtime); err != nil {
-			return id, err
+			return hostfs.Identity{}, err
 		}
 	}
 	return n.Identity()
@@ -319,8 +332,16 @@ func sumRange(old, content io.ReaderAt, r Range) (PatchRange, error) {
 // Sync makes everything durable that was made. After an error what was made
 // must be discarded: the host may have dropped its contents.
 func (s *Stager) Sync() error {
-	if s.bulk() {
+	if s.many {
 		return s.x.cfg.Aside.SyncFS()
+	}
+	for _, f := range s.unsynced {
+		if err := f.Sync(); err != nil {
+			return err
+		}
+	}
+	if err := s.closeFiles(); err != nil {
+		return err
 	}
 	for _, name := range s.sub {
 		d, err := s.x.aside[Stage].OpenDir(name)
@@ -358,4 +379,7 @@ func ignoreMissing(err error) error {
 }
 
 // Close ends the Stager and leaves what it made.
-func (s *Stager) Close() { s.dirs.close() }
+func (s *Stager) Close() {
+	_ = s.closeFiles() // what was to last has been synced
+	s.dirs.close()
+}
