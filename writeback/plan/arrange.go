@@ -26,7 +26,7 @@ type move struct {
 // arrange puts the changes in an order in which every name is free when it is
 // taken. A change whose name will not be free is left out.
 func (w *build) arrange(changes []*diff.Change) error {
-	a := arranger{build: w, at: map[spot]*move{}, waiting: map[spot][]*move{}, done: map[*move]bool{}}
+	a := arranger{build: w, at: map[spot]*move{}, waiting: map[spot][]*move{}, inside: map[catalog.ID][]*move{}, done: map[*move]bool{}, placed: map[catalog.ID]bool{}, creation: map[catalog.ID]*move{}}
 	for _, c := range changes {
 		if w.refused[c.ID] {
 			continue
@@ -36,6 +36,8 @@ func (w *build) arrange(changes []*diff.Change) error {
 			a.moves = append(a.moves, m)
 			if m.from != nil {
 				a.at[*m.from] = m
+			} else if m.to != nil {
+				a.creation[c.ID] = m
 			}
 		}
 	}
@@ -82,13 +84,16 @@ func (w *build) moveOf(c *diff.Change) *move {
 type arranger struct {
 	*build
 	moves    []*move
-	at       map[spot]*move   // moves that have not given up their name yet
-	waiting  map[spot][]*move // moves that wait for a name
+	at       map[spot]*move         // moves that have not given up their name yet
+	waiting  map[spot][]*move       // moves that wait for a name
+	inside   map[catalog.ID][]*move // moves that wait for a new directory to be in its place
 	done     map[*move]bool
 	sequence []*move
 	ready    []*move
 
 	removedDirs map[spot]bool
+	placed      map[catalog.ID]bool  // objects whose move is done
+	creation    map[catalog.ID]*move // of new objects
 }
 
 // run orders all moves: those first that can be made, then, for as long as some
@@ -127,6 +132,10 @@ func (a *arranger) drain() {
 			continue
 		}
 		if m.to != nil {
+			if a.staged(m.to.dir) {
+				a.inside[m.to.dir] = append(a.inside[m.to.dir], m)
+				continue
+			}
 			if other := a.at[*m.to]; other != nil && other != m || a.takenByDir(m.to) {
 				a.waiting[*m.to] = append(a.waiting[*m.to], m)
 				continue
@@ -141,7 +150,16 @@ func (a *arranger) drain() {
 		if m.from != nil {
 			a.free(*m.from)
 		}
+		a.placed[m.c.ID] = true
+		a.ready = append(a.ready, a.inside[m.c.ID]...)
+		delete(a.inside, m.c.ID)
 	}
+}
+
+// staged reports whether a directory is new and not in its place yet.
+func (a *arranger) staged(dir catalog.ID) bool {
+	c := a.changes[dir]
+	return c != nil && c.Kind == diff.Create && !a.placed[dir]
 }
 
 // free makes the moves ready that wait for a name.
@@ -211,30 +229,41 @@ func (a *arranger) pendingFrom(c *diff.Change) *spot {
 	return nil
 }
 
-// cycle returns a move that has a name which a move waits for that, directly or
-// not, m waits for, and that itself waits for m; nil if m waits for something
-// else.
+// cycle returns a move of those that m waits for, directly or not, and that
+// wait for each other in a circle: one that has a name to give up. It is nil if
+// m waits for something else.
 func (a *arranger) cycle(m *move) *move {
 	seen := map[*move]bool{}
 	for m != nil && !seen[m] {
 		seen[m] = true
-		if m.to == nil {
-			return nil
-		}
-		next := a.at[*m.to]
-		if next == nil || next == m {
-			s := a.intoItself(m)
-			if s == nil {
-				return nil
-			}
-			next = a.at[*s]
-		}
-		m = next
+		m = a.blocker(m)
 	}
-	if m == nil || m.from == nil {
+	for n := m; n != nil; {
+		if n.from != nil {
+			return n
+		}
+		if n = a.blocker(n); n == m {
+			break
+		}
+	}
+	return nil
+}
+
+// blocker returns the move that m waits for.
+func (a *arranger) blocker(m *move) *move {
+	if m.to == nil {
 		return nil
 	}
-	return m
+	if a.staged(m.to.dir) {
+		return a.creation[m.to.dir]
+	}
+	if other := a.at[*m.to]; other != nil && other != m {
+		return other
+	}
+	if s := a.intoItself(m); s != nil {
+		return a.at[*s]
+	}
+	return nil
 }
 
 // asideName is the name that an object has in the stage folder in between.
