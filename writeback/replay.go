@@ -21,6 +21,8 @@ const (
 	recordCheckpoint                         // checkpoint: all that was recorded before
 	recordDelta                              // plan.Delta, of changes that touched no host object
 	recordConfirm                            // the brake was released
+	recordClosed                             // diff.Memory, of a session that ended in order
+	recordOpened                             // the next session has begun: the memory holds no more
 )
 
 // checkpoint stands for all records before it.
@@ -43,7 +45,14 @@ func (s *Session) replay() (open *apply.Plan, err error) {
 }
 
 func (s *Session) replayRecord(r journal.Record, open **apply.Plan) error {
+	s.memory = nil
 	switch r.Type {
+	case recordOpened:
+		return nil
+	case recordClosed:
+		m, err := decodeMemory(r.Payload)
+		s.memory = m
+		return err
 	case recordIntent:
 		p, err := apply.DecodePlan(r.Payload)
 		if err != nil {
@@ -57,9 +66,18 @@ func (s *Session) replayRecord(r journal.Record, open **apply.Plan) error {
 			return err
 		}
 		*open = nil
-		return s.replayDelta(payload)
-	case recordDelta:
-		return s.replayDelta(r.Payload)
+		d, err := plan.DecodeDelta(payload)
+		if err != nil {
+			return err
+		}
+		s.brake.count(d)
+		return s.takeDelta(d)
+	case recordDelta: // given up: no deletion that reached the host
+		d, err := plan.DecodeDelta(r.Payload)
+		if err != nil {
+			return err
+		}
+		return s.takeDelta(d)
 	case recordConfirm:
 		return s.brake.decode(r.Payload)
 	case recordCheckpoint:
@@ -71,15 +89,6 @@ func (s *Session) replayRecord(r journal.Record, open **apply.Plan) error {
 		return s.takeDelta(&c.Delta)
 	}
 	return fmt.Errorf("its type %d is unknown: a newer fatkit wrote it", r.Type)
-}
-
-func (s *Session) replayDelta(payload []byte) error {
-	d, err := plan.DecodeDelta(payload)
-	if err != nil {
-		return err
-	}
-	s.brake.count(d)
-	return s.takeDelta(d)
 }
 
 // takeDelta makes a recorded commit part of the catalog and of the state.

@@ -110,7 +110,8 @@ type Session struct {
 	builder *plan.Builder
 	popts   plan.Options
 	epoch   uint64
-	stuck   *stuck // a commit that was begun and must be completed first
+	stuck   *stuck       // a commit that was begun and must be completed first
+	memory  *diff.Memory // of the session before, if it ended in order; until resume
 	brake   brake
 	closed  bool
 
@@ -159,6 +160,9 @@ func Open(ctx context.Context, p Place, o Options) (s *Session, err error) {
 		if err := s.finishOpen(ctx, open); err != nil {
 			return nil, fmt.Errorf("complete the commit that was interrupted: %w", err)
 		}
+	}
+	if err := s.resume(ctx); err != nil {
+		return nil, err
 	}
 	if err := s.exec.Sweep(); err != nil {
 		return nil, err
@@ -247,6 +251,9 @@ func (s *Session) Close(ctx context.Context) error {
 		return nil
 	}
 	s.closed = true
+	if err == nil {
+		err = s.recordClose()
+	}
 	return errors.Join(err, s.closeAll())
 }
 

@@ -168,13 +168,25 @@ func (w *world) now() time.Time {
 // abandon ends the session as a crash does.
 func (w *world) abandon() { w.s.Abandon() }
 
-func (w *world) hostTree() map[string]string {
+func (w *world) hostTree() map[string]string { return w.treeAt("share") }
+
+// treeAt returns what a directory of the host holds.
+func (w *world) treeAt(dir string) map[string]string {
+	w.t.Helper()
+	out, err := readHost(w.m.Foreign(dir))
+	w.must(err)
+	return out
+}
+
+// readHost returns what a tree holds, but for what cannot be read, of which it
+// returns the error.
+func readHost(root hostfs.Writable) (map[string]string, error) {
 	out := map[string]string{}
-	root := w.m.Foreign("share")
+	var errs []error
 	var walk func(dir, at string)
 	walk = func(dir, at string) {
 		var l hostfs.Listing
-		w.must(root.ReadDir(dir, &l))
+		errs = append(errs, root.ReadDir(dir, &l))
 		for i := range l.Entries {
 			e := &l.Entries[i]
 			name := at + string(l.NameOf(e))
@@ -183,18 +195,25 @@ func (w *world) hostTree() map[string]string {
 				walk(name, name+"/")
 				continue
 			}
-			f, st, err := root.Open(name)
-			w.must(err)
-			b := make([]byte, st.Size)
-			if _, err := f.ReadAt(b, 0); err != nil && st.Size > 0 {
-				w.t.Fatal(err)
-			}
+			b, err := readHostFile(root, name)
+			errs = append(errs, err)
 			out[name] = string(b)
-			w.must(f.Close())
 		}
 	}
 	walk(".", "")
-	return out
+	return out, errors.Join(errs...)
+}
+
+func readHostFile(root hostfs.Writable, name string) ([]byte, error) {
+	f, st, err := root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, st.Size)
+	if st.Size > 0 {
+		_, err = f.ReadAt(b, 0)
+	}
+	return b, errors.Join(err, f.Close())
 }
 
 func (w *world) guestTree() map[string]string { return read(w.t, w.guest) }
