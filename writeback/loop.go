@@ -193,8 +193,9 @@ func (s *Session) Detached(ctx context.Context, orderly bool) error {
 }
 
 // Settled reports whether a new generation may begin: the volume is marked
-// clean, and nothing is pending. FAT12 has a mark only if the guest keeps it.
+// clean, and nothing is pending. FAT12 has no mark in its FAT, and most of its
+// guests keep none elsewhere, so its generation ends by request only.
 func (s *Session) Settled() bool {
 	st := s.Status()
-	return st.Clean && !st.Uncommitted && len(st.Pending) == 0 && len(st.Brake) == 0 && st.Error == ""
+	return st.Clean && st.Marks && !st.Uncommitted && len(st.Pending) == 0 && len(st.Brake) == 0 && st.Error == ""
 }

@@ -153,7 +153,7 @@ func Open(ctx context.Context, p Place, o Options) (s *Session, err error) {
 	if err := s.openOverlay(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.openEngines(); err != nil {
+	if err := s.openEngines(open != nil); err != nil {
 		return nil, err
 	}
 	if open != nil {
@@ -191,11 +191,12 @@ func (s *Session) isMetadata(off, n int64) bool {
 	return off+n <= s.place.Layout.VolumeOffset()+g.DataOffset()
 }
 
-// openEngines makes what compares, plans and applies.
-func (s *Session) openEngines() error {
+// openEngines makes what compares, plans and applies. interrupted says that an
+// intent has no completion.
+func (s *Session) openEngines(interrupted bool) error {
 	exec, err := apply.New(apply.Config{
 		Tree: s.place.Tree, Aside: s.place.Aside, Features: s.place.Features,
-		Journal: s.journal, Intent: recordIntent, Completion: recordCompletion,
+		Journal: s.journal, Intent: recordIntent, Completion: recordCompletion, Open: interrupted,
 	})
 	if err != nil {
 		return err

@@ -22,6 +22,7 @@ type Status struct {
 	BrakeHeld   int       `json:"brake_deletions,omitempty"` // deletions that wait for a confirmation
 	BrakeLasts  bool      `json:"brake_lasts,omitempty"`     // no confirmation helps
 	Clean       bool      `json:"clean"`                     // the guest has marked the volume clean
+	Marks       bool      `json:"has_clean_mark"`            // the FAT has such a mark: FAT16 and FAT32
 	DryRun      bool      `json:"dry_run,omitempty"`
 	Label       string    `json:"label,omitempty"` // as the guest has it now
 	Overlay     Usage     `json:"overlay"`
@@ -78,7 +79,7 @@ func (s *state) seen(res *diff.Result, label string) {
 	defer s.mu.Unlock()
 	s.status.Pending = items(res.Waiting)
 	s.status.Settled = []Item{}
-	s.status.Clean, s.status.Label = res.Clean, label
+	s.status.Clean, s.status.Marks, s.status.Label = res.Clean, res.Marked, label
 	s.status.Brake, s.status.BrakeHeld = nil, 0
 	s.status.Error, s.status.ErrorSince = "", time.Time{}
 }

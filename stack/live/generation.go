@@ -213,10 +213,10 @@ func (d *Directory) endSession() error {
 }
 
 // settled reports whether a new generation may begin. A disk that nobody wrote
-// to is as clean as it was made. A dry run carries nothing out.
+// to, in this run or an earlier one, is as clean as it was made. A dry run carries nothing out.
 func settled(s *writeback.Session) bool {
 	st := s.Status()
-	return st.Overlay.Writes == 0 || !st.DryRun && s.Settled()
+	return st.Overlay.UsedBytes == 0 || !st.DryRun && s.Settled()
 }
 
 // current returns the session, or nil.
