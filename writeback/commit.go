@@ -127,7 +127,7 @@ func (s *Session) settle(d *plan.Delta) error {
 	if k.epoch != nil {
 		err = errors.Join(err, k.epoch.Commit())
 	}
-	s.state.committed(d, s.o.Now())
+	s.state.committed(d, k.prospects, s.o.Now())
 	s.brake.count(d)
 	s.dropKept(d)
 	s.tell(d)

@@ -90,6 +90,7 @@ func (s *Session) Discard(ctx context.Context, top string) ([]Item, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.leave(res), e.Commit())
 	}
+	s.where.settle(delta)
 	s.state.replayed(delta)
 	s.state.seen(res, s.popts.Label(res.Label))
 	s.brake.reasons = nil
@@ -108,6 +109,7 @@ func (s *Session) giveUp(ctx context.Context, disk io.ReaderAt, res *diff.Result
 			d.Failed[c.ID] = ""
 			continue
 		}
+		s.stays(d, c)
 		item := Item{Path: name, Text: "not carried out: " + c.Kind.String(), Time: s.o.Now()}
 		if c.Kind == diff.Remove {
 			d.Remove = append(d.Remove, c.ID)
@@ -128,6 +130,15 @@ func (s *Session) giveUp(ctx context.Context, disk io.ReaderAt, res *diff.Result
 		items = append(items, item)
 	}
 	return items, d, nil
+}
+
+// stays notes where the inode is that the base serves of an object whose change
+// is given up: where it was.
+func (s *Session) stays(d *plan.Delta, c *diff.Change) {
+	if c.Old == nil || c.Old.Inode.Made || c.Old.Inode.Lost || c.ID >= catalog.ID(s.place.Layout.Nodes()) {
+		return
+	}
+	d.Left = append(d.Left, plan.Left{ID: c.ID, Parent: c.Old.Parent, Name: c.Old.Inode.Name, Mtime: c.Old.Inode.ID.Mtime})
 }
 
 // archive writes the guest's version of a file to the folder of conflicts and

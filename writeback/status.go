@@ -65,6 +65,7 @@ type state struct {
 	trashed   []plan.Trashed
 	kept      []plan.Kept
 	conflicts []plan.Conflict
+	left      []plan.Left
 
 	checkpointBytes int64
 }
@@ -123,32 +124,38 @@ func (s *state) failed(err error, now time.Time) {
 }
 
 // committed takes what a commit did.
-func (s *state) committed(d *plan.Delta, now time.Time) {
+func (s *state) committed(d *plan.Delta, prospects []plan.Prospect, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.status.Commits++
 	s.status.LastCommit = now
 	s.status.Error, s.status.ErrorSince = "", time.Time{}
-	s.status.Files.Removed += uint64(len(d.Remove))
-	for i := range d.Put {
-		if _, failed := d.Failed[d.Put[i].ID]; !failed {
+	for i := range prospects {
+		p := &prospects[i]
+		if why, failed := d.Failed[p.Object.ID]; failed {
+			s.postponed(p.Path, why)
+			continue
+		}
+		switch p.Kind {
+		case diff.Create:
+			s.status.Files.Created++
+		case diff.Update:
 			s.status.Files.Updated++
-		}
-	}
-	for id, why := range d.Failed {
-		item := Item{Text: why}
-		for i := range d.Put {
-			if d.Put[i].ID == id {
-				item.Path = d.Put[i].Entry.Name
-			}
-		}
-		if why == plan.HiddenChildren {
-			s.status.Settled = append(s.status.Settled, item)
-		} else {
-			s.status.Pending = append(s.status.Pending, item)
+		case diff.Remove:
+			s.status.Files.Removed++
 		}
 	}
 	s.remember(d)
+}
+
+// postponed notes a change that did not reach the host. The caller holds mu.
+func (s *state) postponed(path, why string) {
+	item := Item{Path: path, Text: why}
+	if why == plan.HiddenChildren {
+		s.status.Settled = append(s.status.Settled, item)
+		return
+	}
+	s.status.Pending = append(s.status.Pending, item)
 }
 
 // replayed takes a commit of an earlier session.
@@ -163,6 +170,7 @@ func (s *state) remember(d *plan.Delta) {
 	s.trashed = append(s.trashed, d.Trashed...)
 	s.kept = append(s.kept, d.Kept...)
 	s.conflicts = append(s.conflicts, d.Conflicts...)
+	s.left = append(s.left, d.Left...)
 	for _, t := range d.Trashed {
 		s.status.TrashFiles++
 		s.status.TrashBytes += t.Size
@@ -176,7 +184,14 @@ func (s *state) remember(d *plan.Delta) {
 func (s *state) checkpoint(d *plan.Delta) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d.Trashed, d.Kept, d.Conflicts = s.trashed, s.kept, s.conflicts
+	d.Trashed, d.Kept, d.Conflicts, d.Left = s.trashed, s.kept, s.conflicts, s.left
+}
+
+// leave notes an inode of the base that was put back into the tree.
+func (s *state) leave(l plan.Left) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.left = append(s.left, l)
 }
 
 func conflictItem(c *plan.Conflict) Item {

@@ -51,7 +51,9 @@ func (s *Session) Restore(name string) (string, error) {
 		return "", err
 	}
 	if t.Base {
-		s.where.moved(t.ID, spot{parent: catalog.Root, name: to})
+		l := plan.Left{ID: t.ID, Parent: catalog.Root, Name: to, Mtime: t.Mtime}
+		s.where.putBack(l)
+		s.state.leave(l)
 	}
 	return to, s.forgetTrash([]string{name})
 }

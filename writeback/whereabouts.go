@@ -44,14 +44,23 @@ func (w *whereabouts) set(c *catalog.Catalog, st *state) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, k := range st.kept {
-		w.keep(k.ID, "kept/"+k.Name)
+		w.keep(k.ID, "kept/"+k.Name, k.Mtime)
 	}
 	for _, t := range st.trashed {
 		if t.Base {
-			w.keep(t.ID, "trash/"+t.Name)
+			w.keep(t.ID, "trash/"+t.Name, t.Mtime)
 		}
 	}
 	c.Held(func(o *catalog.Object) { w.put(o) }, func(catalog.ID) {})
+	for _, l := range st.left {
+		w.stay(l)
+	}
+}
+
+// stay notes that the inode of a node is in the tree, though its object is
+// not, or is elsewhere. The caller holds mu.
+func (w *whereabouts) stay(l plan.Left) {
+	w.now[l.ID] = spot{parent: l.Parent, name: l.Name, mtime: l.Mtime, set: true}
 }
 
 // put takes the place of an object. The caller holds mu.
@@ -96,34 +105,36 @@ func (w *whereabouts) settle(d *plan.Delta) {
 	defer w.mu.Unlock()
 	w.next = nil
 	for _, k := range d.Kept {
-		w.keep(k.ID, "kept/"+k.Name)
+		w.keep(k.ID, "kept/"+k.Name, k.Mtime)
 	}
 	for _, t := range d.Trashed {
 		if t.Base {
-			w.keep(t.ID, "trash/"+t.Name)
+			w.keep(t.ID, "trash/"+t.Name, t.Mtime)
 		}
 	}
 	for i := range d.Put {
 		w.put(&d.Put[i])
 	}
+	for _, l := range d.Left {
+		w.stay(l)
+	}
 }
 
 // keep notes that the inode of a node is aside. The caller holds mu.
-func (w *whereabouts) keep(id catalog.ID, path string) {
+func (w *whereabouts) keep(id catalog.ID, path string, mtime int64) {
 	if id == catalog.Root {
 		return
 	}
 	s := w.now[id]
-	s.aside = path
+	s.aside, s.mtime, s.set = path, mtime, true
 	w.now[id] = s
 }
 
-// moved notes that an inode that is aside was put back into the tree, or into
-// another folder.
-func (w *whereabouts) moved(id catalog.ID, s spot) {
+// putBack notes that an inode that was aside is in the tree again.
+func (w *whereabouts) putBack(l plan.Left) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.now[id] = s
+	w.stay(l)
 }
 
 // locate is the vvfat.Locator of the base.

@@ -258,7 +258,7 @@ func (x *deltas) removed(p *Prospect, o *outcome) {
 		if r := &o.moves[i]; r.Status == apply.Done && r.At.Dir == apply.Trash {
 			x.d.Trashed = append(x.d.Trashed, Trashed{
 				Name: r.At.Name, Path: p.Path, Size: r.ID.Size, ID: p.Object.ID, Time: x.now,
-				Base: x.isBase(p.Object.ID) && !p.Object.Inode.Made,
+				Base: x.isBase(p.Object.ID) && !p.Object.Inode.Made, Mtime: r.ID.Mtime,
 			})
 		}
 	}
@@ -278,7 +278,7 @@ func (x *deltas) displaced(p *Prospect, o *outcome) {
 		if r.Displaced.Name == "" || r.Displaced.Dir != apply.Kept || p.Old == nil {
 			continue
 		}
-		k := Kept{Name: r.Displaced.Name, Inode: r.DisplacedID, ID: p.Object.ID, Path: p.Path}
+		k := Kept{Name: r.Displaced.Name, Inode: r.DisplacedID, ID: p.Object.ID, Path: p.Path, Mtime: p.Old.Inode.ID.Mtime}
 		if !x.isBase(p.Object.ID) || p.Old.Inode.Made {
 			k.ID = catalog.Root // nobody needs it
 		}

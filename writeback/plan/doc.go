@@ -118,6 +118,9 @@ type Delta struct {
 	// Kept are the names in the folder of kept inodes and the node that the
 	// base serves from it.
 	Kept []Kept
+	// Left are the inodes of the base that are in the tree while no object
+	// stands for them, or one that is elsewhere.
+	Left []Left
 }
 
 // Trashed is an object in the trash.
@@ -128,6 +131,16 @@ type Trashed struct {
 	Base bool // the base serves it until the generation ends
 	ID   catalog.ID
 	Time time.Time
+	// Mtime is the time of change that the inode has, for the base.
+	Mtime int64
+}
+
+// Left is an inode that the base serves and that stays in the tree though its
+// change was given up, or was put back there out of the trash.
+type Left struct {
+	ID, Parent catalog.ID
+	Name       string // below the directory that Parent is: a name, or a path
+	Mtime      int64
 }
 
 // Kept is an inode that the base serves and the tree has no more.
@@ -136,4 +149,5 @@ type Kept struct {
 	Inode hostfs.Identity
 	ID    catalog.ID
 	Path  string
+	Mtime int64 // that the base is to find
 }
