@@ -75,6 +75,8 @@ func (r *run) place(m *Move) Result {
 		err = r.dirs.rename(m.From, m.To, hostfs.Replace)
 	}
 	switch {
+	case errors.Is(err, fs.ErrExist) && !m.takesFromStage() && r.ours(m.To):
+		return Result{Status: Waiting, Reason: "its name is still that of an object that waits"}
 	case errors.Is(err, fs.ErrExist):
 		return r.beside(m, Occupied)
 	case err != nil:
@@ -92,6 +94,13 @@ func (r *run) sameEntry(m *Move) bool {
 	}
 	at, ok, err := r.dirs.look(m.To)
 	return err == nil && ok && at.Same(m.Object) && at.Nlink == 1
+}
+
+// ours reports whether an object is at a place that the plan would have moved
+// away from it, and could not.
+func (r *run) ours(p Place) bool {
+	at, ok, err := r.dirs.look(p)
+	return err == nil && ok && len(r.later[keyOf(at)]) > 0
 }
 
 // refused is the result of a rename that the host did not carry out.
