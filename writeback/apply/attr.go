@@ -27,18 +27,22 @@ func (r *run) attr(a *Attr) Result {
 	if res = r.setTimes(a, n, want); res.Status != Done {
 		return res
 	}
-	if err := setAttributes(a, n, found); err != nil {
-		return waiting(err)
-	}
-	r.nodes = append(r.nodes, a.At)
-	id, err := n.Identity()
-	if err != nil {
-		return waiting(err)
-	}
-	res.ID = expected(id, want)
+	res.ID = want
 	if a.Mtime != hostfs.NoTime {
 		res.ID.Mtime = a.Mtime
 	}
+	err := setAttributes(a, n, found)
+	r.nodes = append(r.nodes, a.At)
+	id, lookErr := n.Identity()
+	if err = errors.Join(err, lookErr); err != nil {
+		res.Status, res.Reason = Waiting, err.Error() // the time is set, or the next look would find a change by the host
+		return res
+	}
+	id = expected(id, want)
+	if a.Mtime != hostfs.NoTime {
+		id.Mtime = a.Mtime
+	}
+	res.ID = id
 	return res
 }
 

@@ -82,7 +82,7 @@ type deltas struct {
 
 // one adds what became of one object.
 func (x *deltas) one(p *Prospect, o *outcome) {
-	if o.conflict != nil {
+	if o.conflict != nil && (o.conflict.Op != apply.OpAttr || o.waiting() == nil) { // else it is not there because it waits
 		x.conflict(p, o.conflict)
 	}
 	if p.Kind == diff.Remove {
@@ -207,13 +207,13 @@ func patched(p *Prospect, obj *catalog.Object, r *apply.Result, failed string) s
 
 // attributed brings obj up to date with a change of attributes.
 func attributed(p *Prospect, obj *catalog.Object, r *apply.Result, failed string) string {
-	if r.Status == apply.Done {
-		if r.ID.Ino != 0 {
-			obj.Inode.ID = r.ID
-		}
-		return failed
+	if r.ID.Ino != 0 && r.Status != apply.Conflict {
+		obj.Inode.ID = r.ID // of one that waits as well: its time may be set
 	}
-	if r.Status == apply.Conflict {
+	switch r.Status {
+	case apply.Done:
+		return failed
+	case apply.Conflict:
 		return failed // the host's attributes stay; its contents are looked at when they matter
 	}
 	if p.Old != nil && !obj.Inode.Lost {
