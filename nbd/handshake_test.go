@@ -320,7 +320,7 @@ func TestNothingLeaks(t *testing.T) {
 		for w := range 4 {
 			wg.Go(func() {
 				for i := w; i < count; i += 4 {
-					nc, err := net.Dial("unix", s.path)
+					nc, err := dialUnix(s.path)
 					if err != nil {
 						t.Error(err)
 						return

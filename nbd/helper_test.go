@@ -3,12 +3,14 @@ package nbd
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -180,10 +182,22 @@ func serve(t testing.TB, o ServerOptions, exports ...Export) *testServer {
 	return s
 }
 
+// dialUnix connects to a socket. The queue of a listener that a busy machine
+// keeps from accepting is full at times, which Linux says at once.
+func dialUnix(path string) (nc net.Conn, err error) {
+	for range 1000 {
+		if nc, err = net.Dial("unix", path); !errors.Is(err, syscall.EAGAIN) {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return nc, err
+}
+
 // dial connects to the server.
 func (s *testServer) dial(t testing.TB) net.Conn {
 	t.Helper()
-	nc, err := net.Dial("unix", s.path)
+	nc, err := dialUnix(s.path)
 	if err != nil {
 		t.Fatal(err)
 	}
