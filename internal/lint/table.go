@@ -60,6 +60,7 @@ var narrow = map[string][]string{
 // external lists the modules outside the standard library that a subtree may
 // use. Everything not listed is standard library only.
 var external = map[string][]string{
+	"vfs/host":               {"golang.org/x/sys"},
 	"block/file":             {"golang.org/x/sys"},
 	"block/copy":             {"golang.org/x/sys", "golang.org/x/sync"},
 	"block/overlay":          {"golang.org/x/sys"},

@@ -24,7 +24,8 @@ import (
 // FS is a directory of the host.
 type FS struct {
 	root  *os.Root
-	inner fs.FS // root.FS(), which checks names
+	dir   *os.File // the directory itself
+	inner fs.FS    // root.FS(), which checks names
 
 	mu      sync.Mutex
 	changed map[string]bool // directories with names that are not yet durable
@@ -49,11 +50,15 @@ func New(dir string) (*FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &FS{root: root, inner: root.FS(), changed: map[string]bool{}}, nil
+	d, err := root.Open(".")
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return &FS{root: root, dir: d, inner: root.FS(), changed: map[string]bool{}}, nil
 }
 
 // Close gives up the directory. Open files stay usable.
-func (f *FS) Close() error { return f.root.Close() }
+func (f *FS) Close() error { return errors.Join(f.root.Close(), f.dir.Close()) }
 
 // local checks name and turns it into one of the host's.
 func local(op, name string) (string, error) {
@@ -83,7 +88,14 @@ func (f *FS) touched(name string) {
 }
 
 // Open implements fs.FS.
-func (f *FS) Open(name string) (fs.File, error) { return f.inner.Open(name) }
+func (f *FS) Open(name string) (fs.File, error) {
+	if fs.ValidPath(name) {
+		if file, err := f.openFast(name); file != nil || err != nil {
+			return file, err
+		}
+	}
+	return f.inner.Open(name)
+}
 
 // Stat implements fs.StatFS.
 func (f *FS) Stat(name string) (fs.FileInfo, error) { return fs.Stat(f.inner, name) }
