@@ -30,11 +30,11 @@ unit: ## the tests alone, without the race detector
 
 .PHONY: race
 race: ## the tests with the race detector (needs a C compiler), smaller where they have a short form; without those that run the program from outside
-	CGO_ENABLED=1 $(GO) test -race -short -timeout 15m $$($(GO) list ./... | grep -vE '/test/(interop|guest|bench)$$')
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 15m $$($(GO) list ./... | grep -vE '/(test/(interop|guest|bench)|cmd/fatkit)$$')
 
 .PHONY: judge
 judge: ## the tests that run the program (real tools, guests, the benchmark's rows), and those whose short form the race detector saw
-	$(GO) test -count=1 -timeout 15m ./test/interop ./test/guest ./test/bench ./qcow2 ./nbd ./vvfat
+	$(GO) test -count=1 -timeout 15m ./cmd/fatkit ./test/interop ./test/guest ./test/bench ./qcow2 ./nbd ./vvfat
 
 .PHONY: lint
 lint: ## gofmt, vet, the import table and the size rules

@@ -38,7 +38,6 @@ type world struct {
 	unclean bool
 	deletes int // MaxDeletes; 0 is no limit that matters
 	events  []writeback.Event
-	dev2    block.Device // stands for dev, if it is set
 }
 
 const overlayBytes = 64 << 20
@@ -143,13 +142,9 @@ func (w *world) open() error {
 	}
 	o.Event = func(e writeback.Event) { w.events = append(w.events, e) }
 	o.Overlay.Unclean = w.unclean
-	image := block.Device(w.dev)
-	if w.dev2 != nil {
-		image = w.dev2
-	}
 	features := hostfs.Features{NoReplace: true, Exchange: true, Link: true, Birth: true, UserXattr: true}
 	w.s, err = writeback.Open(w.t.Context(), writeback.Place{
-		Tree: share, Aside: w.m.Root("state/aside"), Features: features, Journal: jdir, Overlay: unclosed{image}, Layout: lay, FSID: w.fsid,
+		Tree: share, Aside: w.m.Root("state/aside"), Features: features, Journal: jdir, Overlay: unclosed{w.dev}, Layout: lay, FSID: w.fsid,
 	}, o)
 	if err != nil {
 		return err
