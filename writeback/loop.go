@@ -30,8 +30,11 @@ const (
 )
 
 func (l *loop) start(s *Session) {
+	if l.s = s; s.o.Settle < 0 {
+		return
+	}
 	ctx, cancel := context.WithCancel(context.Background())
-	l.s, l.cancel, l.done = s, cancel, make(chan struct{})
+	l.cancel, l.done = cancel, make(chan struct{})
 	go func() {
 		defer close(l.done)
 		l.run(ctx)

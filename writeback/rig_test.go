@@ -49,7 +49,7 @@ func newRig(t testing.TB, fatType int, files map[string]string) *rig {
 	if fatType == 32 {
 		r.layout.ClusterBytes, r.layout.SizeBytes = 512, 48<<20
 	}
-	r.o = writeback.Options{Settle: time.Hour, MaxAge: time.Hour}
+	r.o = writeback.Options{Settle: -1, MaxAge: time.Hour}
 	for name, data := range files {
 		r.hostWrite(name, data)
 	}

@@ -24,7 +24,9 @@ import (
 // Options say when and how a session writes back. The zero value stands for
 // the defaults.
 type Options struct {
-	Settle     time.Duration // quiet after which a commit is made; 0 means DefaultSettle
+	// Settle is the quiet after which a commit is made; 0 means DefaultSettle.
+	// With a negative one commits are made only when somebody asks.
+	Settle     time.Duration
 	MaxAge     time.Duration // longest time until a commit; 0 means DefaultMaxAge
 	MaxDeletes int           // deletions that engage the brake; 0 means DefaultMaxDeletes
 	ShortNames plan.ShortNames
@@ -52,7 +54,7 @@ const (
 )
 
 func (o *Options) complete() {
-	if o.Settle <= 0 {
+	if o.Settle == 0 {
 		o.Settle = DefaultSettle
 	}
 	if o.MaxAge <= 0 {

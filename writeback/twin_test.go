@@ -136,7 +136,7 @@ func (w *world) open() error {
 	if err != nil {
 		return err
 	}
-	o := writeback.Options{Settle: time.Hour, MaxAge: time.Hour, MaxDeletes: 1 << 20, Now: w.now}
+	o := writeback.Options{Settle: -1, MaxAge: time.Hour, MaxDeletes: 1 << 20, Now: w.now}
 	if w.deletes > 0 {
 		o.MaxDeletes = w.deletes
 	}
