@@ -286,6 +286,9 @@ func (p *patient) intact() int {
 }
 
 func TestCheckRepairs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left to the run without the race detector")
+	}
 	for _, d := range damages {
 		for _, typ := range []int{12, 16, 32} {
 			if d.types != nil && !slices.Contains(d.types, typ) {
@@ -343,6 +346,9 @@ func TestCheckFreesOrphans(t *testing.T) {
 // after our repair it finds nothing; after its repair we find nothing of what
 // it repairs.
 func TestFsckFinds(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left to the run without the race detector")
+	}
 	prog := tool(t, "fsck.fat")
 	seeds := 150
 	if os.Getenv("FATKIT_LONG") != "" {

@@ -163,6 +163,9 @@ func scripted(s *script) {
 
 // TestPowerCuts cuts a scripted run at every event.
 func TestPowerCuts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left to the run without the race detector")
+	}
 	seeds := uint64(4)
 	if os.Getenv("FATKIT_LONG") != "" {
 		seeds = 40
