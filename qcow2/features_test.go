@@ -210,6 +210,9 @@ func TestFarOffsets(t *testing.T) {
 
 // TestPreallocate gives places to a disk that holds something already.
 func TestPreallocate(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left to the run without the race detector")
+	}
 	for _, v := range variants {
 		for kind := PreallocateOff; kind <= PreallocateFull; kind++ {
 			const size = 5<<20 + 512
