@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/fatkit/fatkit/fat"
+	"github.com/fatkit/fatkit/test/fatguest"
 	"github.com/fatkit/fatkit/vfs"
 	"github.com/fatkit/fatkit/writeback"
 )
@@ -109,7 +110,7 @@ func TestBrakeDestructions(t *testing.T) {
 					if !errors.Is(err, writeback.ErrPending) {
 						t.Fatalf("sync: %v\n%+v", err, w.s.Status())
 					}
-					if diff := difference(want, w.hostTree()); diff != "" {
+					if diff := fatguest.Difference(want, w.hostTree()); diff != "" {
 						t.Fatalf("the host's tree was changed:\n%s", diff)
 					}
 					if st := w.s.Status(); len(st.Brake)+len(st.Pending) == 0 || st.BrakeLasts != d.lasting {
@@ -187,7 +188,7 @@ func TestDiscard(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.must(errors.Join(
-				patch(w.guest, "big", []byte("patched"), 100), w.guest.Rename("d", "dd"),
+				fatguest.Patch(w.guest, "big", []byte("patched"), 100), w.guest.Rename("d", "dd"),
 				vfs.WriteFile(w.guest, "new", []byte("new"), 0o666), w.guest.Sync()))
 			if err := w.s.Sync(t.Context()); !errors.Is(err, writeback.ErrPending) {
 				t.Fatal(err)
@@ -205,10 +206,10 @@ func TestDiscard(t *testing.T) {
 				w.mount()
 				w.must(w.s.Sync(t.Context()))
 			}
-			if d := difference(want, w.hostTree()); d != "" {
+			if d := fatguest.Difference(want, w.hostTree()); d != "" {
 				t.Fatalf("the host's tree was changed:\n%s\n%v", d, w.events)
 			}
-			if d := difference(guest, w.guestTree()); d != "" {
+			if d := fatguest.Difference(guest, w.guestTree()); d != "" {
 				t.Fatalf("the guest's disk is another:\n%s", d)
 			}
 			_, aside := w.contents()
@@ -304,7 +305,7 @@ func TestStatusCounts(t *testing.T) {
 	step(func(g *fat.Volume) error {
 		return errors.Join(g.Mkdir("n", 0o777), vfs.WriteFile(g, "n/f", []byte("f"), 0o666))
 	}, writeback.Counts{Created: 2})
-	step(func(g *fat.Volume) error { return patch(g, "b.txt", []byte("x"), 7) }, writeback.Counts{Updated: 1})
+	step(func(g *fat.Volume) error { return fatguest.Patch(g, "b.txt", []byte("x"), 7) }, writeback.Counts{Updated: 1})
 	step(func(g *fat.Volume) error { return g.Rename("a.txt", "n/a.txt") }, writeback.Counts{Updated: 1})
 	step(func(g *fat.Volume) error { return g.Remove("empty") }, writeback.Counts{Removed: 1})
 	if w.s.Status().Commits < 4 {

@@ -11,6 +11,7 @@ import (
 	"github.com/fatkit/fatkit/block"
 	"github.com/fatkit/fatkit/block/mem"
 	"github.com/fatkit/fatkit/fat"
+	"github.com/fatkit/fatkit/test/fatguest"
 	"github.com/fatkit/fatkit/vfs"
 	"github.com/fatkit/fatkit/writeback"
 )
@@ -43,9 +44,9 @@ func (w *world) changedSectors(do func(g *fat.Volume) error) ([]int64, []byte) {
 
 var orderedOps = map[string]func(g *fat.Volume) error{
 	"create":         func(g *fat.Volume) error { return vfs.WriteFile(g, "new", bytes.Repeat([]byte("n"), 3000), 0o666) },
-	"append":         func(g *fat.Volume) error { return patch(g, "d/y", bytes.Repeat([]byte("z"), 5000), 7000) },
-	"append within":  func(g *fat.Volume) error { return patch(g, "a.txt", []byte(" and more"), 5) },
-	"truncate":       func(g *fat.Volume) error { return truncate(g, "b.txt", 100) },
+	"append":         func(g *fat.Volume) error { return fatguest.Patch(g, "d/y", bytes.Repeat([]byte("z"), 5000), 7000) },
+	"append within":  func(g *fat.Volume) error { return fatguest.Patch(g, "a.txt", []byte(" and more"), 5) },
+	"truncate":       func(g *fat.Volume) error { return fatguest.Truncate(g, "b.txt", 100) },
 	"delete":         func(g *fat.Volume) error { return g.Remove("b.txt") },
 	"move":           func(g *fat.Volume) error { return g.Rename("b.txt", "d/e/moved") },
 	"move directory": func(g *fat.Volume) error { return g.Rename("d", "d2/d") },

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fatkit/fatkit/fat"
 	"github.com/fatkit/fatkit/internal/hostfs"
+	"github.com/fatkit/fatkit/test/fatguest"
 	"github.com/fatkit/fatkit/vfs"
 )
 
@@ -199,7 +200,7 @@ func (w *world) resumes(what string) {
 	if err := w.s.Sync(w.t.Context()); err != nil {
 		w.t.Fatalf("%s: after a restart: %v\n%+v", what, err, w.s.Status())
 	}
-	if d := difference(before, w.hostTree()); d != "" {
+	if d := fatguest.Difference(before, w.hostTree()); d != "" {
 		w.t.Fatalf("%s: a restart changed the tree:\n%s", what, d)
 	}
 	w.abandon()

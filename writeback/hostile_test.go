@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fatkit/fatkit/test/fatguest"
 	"github.com/fatkit/fatkit/writeback"
 )
 
@@ -36,7 +37,7 @@ func (w *world) survives(what string, files map[string]string) {
 			w.t.Fatalf("%s: %v", what, err)
 		}
 	}
-	if d := difference(before, w.outside()); d != "" {
+	if d := fatguest.Difference(before, w.outside()); d != "" {
 		w.t.Fatalf("%s: something outside the directory was changed:\n%s", what, d)
 	}
 	tree, aside := w.contents()
@@ -188,7 +189,7 @@ func TestHostileChains(t *testing.T) {
 		shortEntry("SIZEONLY", 0x20, 0, 100),      // no cluster
 		shortEntry("FREE", 0x20, file+1000, 1000)) // free clusters
 	w.survives("chains", lowerFixture)
-	if d := difference(want, w.hostTree()); d != "" {
+	if d := fatguest.Difference(want, w.hostTree()); d != "" {
 		t.Fatalf("%s\n%+v", d, w.s.Status())
 	}
 	for _, name := range []string{"loop", "crossed", "nochain", "sizeonly", "free"} {

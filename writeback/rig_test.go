@@ -3,11 +3,8 @@ package writeback_test
 import (
 	"bytes"
 	"context"
-	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"sort"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +13,7 @@ import (
 	"github.com/fatkit/fatkit/block/file"
 	"github.com/fatkit/fatkit/fat"
 	"github.com/fatkit/fatkit/internal/hostfs"
-	"github.com/fatkit/fatkit/vfs"
+	"github.com/fatkit/fatkit/test/fatguest"
 	"github.com/fatkit/fatkit/vvfat"
 	"github.com/fatkit/fatkit/writeback"
 	"github.com/fatkit/fatkit/writeback/overlay"
@@ -176,56 +173,13 @@ func (r *rig) restart() {
 }
 
 // guestTree and hostTree return paths and contents.
-func (r *rig) guestTree() map[string]string { return read(r.t, r.guest) }
-func (r *rig) hostTree() map[string]string  { return read(r.t, os.DirFS(r.dir)) }
-
-func read(t testing.TB, fsys fs.FS) map[string]string {
-	t.Helper()
-	out := map[string]string{}
-	err := vfs.Walk(t.Context(), fsys, ".", func(name string, fi fs.FileInfo, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case name == ".":
-		case fi.IsDir():
-			out[name+"/"] = ""
-		default:
-			b, err := fs.ReadFile(fsys, name)
-			if err != nil {
-				return err
-			}
-			out[name] = string(b)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
+func (r *rig) guestTree() map[string]string { return fatguest.Read(r.t, r.guest) }
+func (r *rig) hostTree() map[string]string  { return fatguest.Read(r.t, os.DirFS(r.dir)) }
 
 // same fails unless the host has what the guest has.
 func (r *rig) same() {
 	r.t.Helper()
-	if d := difference(r.guestTree(), r.hostTree()); d != "" {
+	if d := fatguest.Difference(r.guestTree(), r.hostTree()); d != "" {
 		r.t.Fatalf("the host has not what the guest has:\n%s\nstatus: %+v\nevents: %v", d, r.s.Status(), r.events)
 	}
-}
-
-func difference(want, got map[string]string) string {
-	var out []string
-	for k, v := range want {
-		if g, ok := got[k]; !ok {
-			out = append(out, "missing "+k)
-		} else if g != v {
-			out = append(out, fmt.Sprintf("%s differs: %d bytes, want %d", k, len(g), len(v)))
-		}
-	}
-	for k := range got {
-		if _, ok := want[k]; !ok {
-			out = append(out, "too much "+k)
-		}
-	}
-	sort.Strings(out)
-	return strings.Join(out, "\n")
 }

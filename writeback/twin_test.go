@@ -16,6 +16,8 @@ import (
 	"github.com/fatkit/fatkit/fat"
 	"github.com/fatkit/fatkit/internal/hostfs"
 	"github.com/fatkit/fatkit/internal/hostfs/hosttwin"
+	"github.com/fatkit/fatkit/test/fatguest"
+	"github.com/fatkit/fatkit/test/product"
 	"github.com/fatkit/fatkit/vfs"
 	"github.com/fatkit/fatkit/vvfat"
 	"github.com/fatkit/fatkit/writeback"
@@ -222,104 +224,19 @@ func readHostFile(root hostfs.Writable, name string) ([]byte, error) {
 	return b, errors.Join(err, f.Close())
 }
 
-func (w *world) guestTree() map[string]string { return read(w.t, w.guest) }
+func (w *world) guestTree() map[string]string { return fatguest.Read(w.t, w.guest) }
 
 // same fails unless the host has what the guest has.
 func (w *world) same(what string) {
 	w.t.Helper()
-	if d := difference(w.guestTree(), w.hostTree()); d != "" {
+	if d := fatguest.Difference(w.guestTree(), w.hostTree()); d != "" {
 		w.t.Fatalf("%s: the host has not what the guest has:\n%s\nstatus: %+v", what, d, w.s.Status())
 	}
 }
 
-// step does one random operation on the guest's tree. Names are lower case, as
-// short names arrive.
-func step(guest *fat.Volume, tree map[string]string, rnd *rand.Rand) string {
-	var files, dirs []string
-	for name := range tree {
-		if strings.HasSuffix(name, "/") {
-			dirs = append(dirs, strings.TrimSuffix(name, "/"))
-		} else {
-			files = append(files, name)
-		}
-	}
-	sort.Strings(files)
-	sort.Strings(dirs)
-	dirs = append(dirs, ".")
-	pick := func(l []string) string { return l[rnd.IntN(len(l))] }
-	fresh := func() string {
-		names := []string{"a.txt", "b.txt", "A rather long name of a file.text", "Größe😀", "c", "d.dat", "e", "f"}
-		if d := pick(dirs); d != "." {
-			return d + "/" + pick(names)
-		}
-		return pick(names)
-	}
-	data := make([]byte, rnd.IntN(6000))
-	for i := range data {
-		data[i] = byte(rnd.Uint32())
-	}
-	var what string
-	var err error
-	switch k := rnd.IntN(12); {
-	case k < 3 || len(files) == 0:
-		what = "write " + fresh()
-		err = vfs.WriteFile(guest, what[6:], data, 0o666)
-	case k < 4:
-		what = "mkdir " + fresh()
-		err = guest.Mkdir(what[6:], 0o777)
-	case k < 5:
-		what = "remove " + pick(files)
-		err = guest.Remove(what[7:])
-	case k < 7:
-		what = "patch " + pick(files)
-		err = patch(guest, what[6:], data, int64(rnd.IntN(8000)))
-	case k < 8:
-		what = "truncate " + pick(files)
-		err = truncate(guest, what[9:], int64(rnd.IntN(7000)*rnd.IntN(2)))
-	case k < 10:
-		from, to := pick(files), fresh()
-		what = "rename " + from + " " + to
-		err = guest.Rename(from, to)
-	case k < 11:
-		from, to := pick(dirs), fresh()
-		what = "rename dir " + from + " " + to
-		err = guest.Rename(from, to)
-	default:
-		name := pick(dirs)
-		if name == "." {
-			return "nothing"
-		}
-		what = "removeall " + name
-		err = guest.RemoveAll(name)
-	}
-	if err != nil {
-		what += " (" + err.Error() + ")"
-	}
-	return what
-}
-
-func patch(g *fat.Volume, name string, p []byte, off int64) error {
-	return withFile(g, name, func(f vfs.File) error {
-		_, err := f.WriteAt(p, off)
-		return err
-	})
-}
-
-func truncate(g *fat.Volume, name string, n int64) error {
-	return withFile(g, name, func(f vfs.File) error { return f.Truncate(n) })
-}
-
-func withFile(g *fat.Volume, name string, do func(vfs.File) error) error {
-	f, err := g.OpenFile(name, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	return errors.Join(do(f), f.Close())
-}
-
 // seeds returns how many random runs there are.
 func seeds(short int) int {
-	if os.Getenv("FATKIT_LONG") != "" {
+	if product.Long() {
 		return 50 * short
 	}
 	return short
@@ -346,7 +263,7 @@ func model(t *testing.T, typ int, seed uint64) {
 	var log []string
 	for round := range 25 {
 		for range 1 + rnd.IntN(4) {
-			log = append(log, step(w.guest, w.guestTree(), rnd))
+			log = append(log, fatguest.Step(w.guest, w.guestTree(), rnd))
 		}
 		w.must(w.guest.Sync())
 		if err := w.s.Sync(t.Context()); err != nil {
@@ -392,13 +309,13 @@ func script(w *world, do func(round string)) (p progress, err error) {
 		run  func(g *fat.Volume) error
 	}{
 		{"replace base files", func(g *fat.Volume) error {
-			return errors.Join(patch(g, "b.txt", []byte("patched"), 100), patch(g, "d/y", []byte("longer"), 8000), truncate(g, "a.txt", 0))
+			return errors.Join(fatguest.Patch(g, "b.txt", []byte("patched"), 100), fatguest.Patch(g, "d/y", []byte("longer"), 8000), fatguest.Truncate(g, "a.txt", 0))
 		}},
 		{"create", func(g *fat.Volume) error {
 			return errors.Join(g.MkdirAll("n/m", 0o777), vfs.WriteFile(g, "n/m/f", []byte(strings.Repeat("f", 3000)), 0o666), vfs.WriteFile(g, "n/g", []byte("g"), 0o666))
 		}},
 		{"patch made files", func(g *fat.Volume) error {
-			return errors.Join(patch(g, "b.txt", []byte("again"), 3000), patch(g, "n/m/f", []byte("tail"), 5000), truncate(g, "d/y", 500))
+			return errors.Join(fatguest.Patch(g, "b.txt", []byte("again"), 3000), fatguest.Patch(g, "n/m/f", []byte("tail"), 5000), fatguest.Truncate(g, "d/y", 500))
 		}},
 		{"cycle of names", func(g *fat.Volume) error {
 			return errors.Join(g.Rename("a.txt", "tmp"), g.Rename("b.txt", "a.txt"), g.Rename("n/g", "b.txt"), g.Rename("tmp", "n/g"))
@@ -491,7 +408,7 @@ func crashAt(t *testing.T, typ, k int, seed uint64, trees []map[string]string) {
 		t.Fatalf("%sresume: %v", what, err)
 	}
 	w.mount()
-	if d := difference(trees[p.round], w.guestTree()); d != "" && !p.during {
+	if d := fatguest.Difference(trees[p.round], w.guestTree()); d != "" && !p.during {
 		t.Fatalf("%sthe guest's disk is not what was flushed:\n%s", what, d)
 	}
 	if err := w.s.Sync(t.Context()); err != nil {

@@ -1,12 +1,8 @@
 package diff_test
 
 import (
-	"fmt"
 	"io"
-	"io/fs"
-	"math/rand/v2"
 	"sort"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,7 +11,7 @@ import (
 	"github.com/fatkit/fatkit/block/mem"
 	"github.com/fatkit/fatkit/fat"
 	"github.com/fatkit/fatkit/internal/format/fatfmt"
-	"github.com/fatkit/fatkit/vfs"
+	"github.com/fatkit/fatkit/test/fatguest"
 	"github.com/fatkit/fatkit/writeback/catalog"
 	"github.com/fatkit/fatkit/writeback/diff"
 )
@@ -205,154 +201,12 @@ func (r *rig) mirror() map[string]string {
 }
 
 // guest returns the tree that the guest sees.
-func (r *rig) guest() map[string]string {
-	out := map[string]string{}
-	err := vfs.Walk(r.t.Context(), r.vol, ".", func(name string, fi fs.FileInfo, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case name == ".":
-		case fi.IsDir():
-			out[name+"/"] = ""
-		default:
-			b, err := fs.ReadFile(r.vol, name)
-			if err != nil {
-				return err
-			}
-			out[name] = string(b)
-		}
-		return nil
-	})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return out
-}
+func (r *rig) guest() map[string]string { return fatguest.Read(r.t, r.vol) }
 
 // same fails unless the mirror is what the guest sees.
 func (r *rig) same(what string, res *diff.Result) {
 	r.t.Helper()
-	if d := difference(r.guest(), r.mirror()); d != "" {
+	if d := fatguest.Difference(r.guest(), r.mirror()); d != "" {
 		r.t.Fatalf("%s: the mirror is not what the guest sees:\n%s\nwaiting: %v", what, d, res.Waiting)
 	}
-}
-
-func difference(want, got map[string]string) string {
-	var out []string
-	for k, v := range want {
-		if g, ok := got[k]; !ok {
-			out = append(out, "missing "+k)
-		} else if g != v {
-			out = append(out, fmt.Sprintf("%s differs: %d bytes, want %d", k, len(g), len(v)))
-		}
-	}
-	for k := range got {
-		if _, ok := want[k]; !ok {
-			out = append(out, "too much "+k)
-		}
-	}
-	sort.Strings(out)
-	return strings.Join(out, "\n")
-}
-
-// step does one random operation on the guest's tree.
-func (r *rig) step(rnd *rand.Rand) string {
-	var files, dirs []string
-	for name := range r.guest() {
-		if strings.HasSuffix(name, "/") {
-			dirs = append(dirs, strings.TrimSuffix(name, "/"))
-		} else {
-			files = append(files, name)
-		}
-	}
-	sort.Strings(files)
-	sort.Strings(dirs)
-	dirs = append(dirs, ".")
-	pick := func(l []string) string { return l[rnd.IntN(len(l))] }
-	fresh := func() string {
-		names := []string{"A.TXT", "b.txt", "A rather long name of a file.text", "Größe😀", "C", "D.DAT", "e", "F"}
-		d := pick(dirs)
-		if d == "." {
-			return pick(names)
-		}
-		return d + "/" + pick(names)
-	}
-	data := func(n int) []byte {
-		b := make([]byte, n)
-		for i := range b {
-			b[i] = byte(rnd.Uint32())
-		}
-		return b
-	}
-	var what string
-	var err error
-	switch k := rnd.IntN(12); {
-	case k < 3 || len(files) == 0 && k < 8:
-		name := fresh()
-		what = "write " + name
-		err = vfs.WriteFile(r.vol, name, data(rnd.IntN(6000)), 0o666)
-	case k < 4:
-		name := fresh()
-		what = "mkdir " + name
-		err = r.vol.Mkdir(name, 0o777)
-	case k < 5:
-		name := pick(files)
-		what = "remove " + name
-		err = r.vol.Remove(name)
-	case k < 7:
-		name := pick(files)
-		what = "patch " + name
-		err = r.patch(name, data(1+rnd.IntN(3000)), int64(rnd.IntN(8000)))
-	case k < 8:
-		name := pick(files)
-		n := int64(rnd.IntN(7000))
-		if rnd.IntN(3) == 0 {
-			n = 0
-		}
-		what = fmt.Sprintf("truncate %s %d", name, n)
-		err = r.truncate(name, n)
-	case k < 10 && len(files) > 0:
-		from, to := pick(files), fresh()
-		what = "rename " + from + " " + to
-		err = r.vol.Rename(from, to)
-	case k < 11:
-		from, to := pick(dirs), fresh()
-		what = "rename " + from + " " + to
-		err = r.vol.Rename(from, to)
-	default:
-		name := pick(dirs)
-		if name == "." {
-			return "nothing"
-		}
-		what = "removeall " + name
-		err = r.vol.RemoveAll(name)
-	}
-	if err != nil {
-		what += " (" + err.Error() + ")"
-	}
-	return what
-}
-
-func (r *rig) patch(name string, p []byte, off int64) error {
-	f, err := r.vol.OpenFile(name, 2, 0)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(p, off)
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	return err
-}
-
-func (r *rig) truncate(name string, n int64) error {
-	f, err := r.vol.OpenFile(name, 2, 0)
-	if err != nil {
-		return err
-	}
-	err = f.Truncate(n)
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	return err
 }

@@ -3,17 +3,18 @@ package diff_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/fatkit/fatkit/block/mem"
+	"github.com/fatkit/fatkit/test/fatguest"
+	"github.com/fatkit/fatkit/test/product"
 	"github.com/fatkit/fatkit/writeback/diff"
 )
 
 // seeds returns how many random runs there are.
 func seeds(short int) int {
-	if os.Getenv("FATKIT_LONG") != "" {
+	if product.Long() {
 		return 50 * short
 	}
 	return short
@@ -30,7 +31,7 @@ func TestModel(t *testing.T) {
 				var log []string
 				for range 40 {
 					for range 1 + rnd.IntN(4) {
-						log = append(log, r.step(rnd))
+						log = append(log, fatguest.Step(r.vol, r.guest(), rnd))
 					}
 					if err := r.vol.Sync(); err != nil {
 						t.Fatal(err)
@@ -39,7 +40,7 @@ func TestModel(t *testing.T) {
 					if len(res.Alarms) > 0 {
 						t.Fatalf("seed %d: alarms %v", seed, res.Alarms)
 					}
-					if d := difference(r.guest(), r.mirror()); d != "" {
+					if d := fatguest.Difference(r.guest(), r.mirror()); d != "" {
 						t.Fatalf("seed %d: the mirror is not what the guest sees:\n%s\nwaiting: %v\nlog:\n%s", seed, d, res.Waiting, strings.Join(log[max(0, len(log)-8):], "\n"))
 					}
 				}
@@ -68,9 +69,9 @@ func anyOrder(t *testing.T, typ int, seed uint64) {
 	copyDisk(t, shadow, r.dev.Device)
 	for range 12 {
 		before := r.guest()
-		log := []string{r.step(rnd)}
+		log := []string{fatguest.Step(r.vol, r.guest(), rnd)}
 		for range rnd.IntN(3) {
-			log = append(log, r.step(rnd))
+			log = append(log, fatguest.Step(r.vol, r.guest(), rnd))
 		}
 		if err := r.vol.Sync(); err != nil {
 			t.Fatal(err)
@@ -106,9 +107,9 @@ func anyOrder(t *testing.T, typ int, seed uint64) {
 			}
 		}
 		res = r.commitView(shadow, nil, false)
-		if d := difference(after, r.mirror()); d != "" {
+		if d := fatguest.Difference(after, r.mirror()); d != "" {
 			res = r.commitView(shadow, nil, true)
-			d = difference(after, r.mirror())
+			d = fatguest.Difference(after, r.mirror())
 			if d != "" {
 				t.Fatalf("seed %d: at the end the mirror is not what the guest sees:\n%s\nwaiting: %v\n%s", seed, d, res.Waiting, strings.Join(log, "\n"))
 			}
