@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fatkit/fatkit/internal/hostfs"
+	"github.com/fatkit/fatkit/test/tools"
 )
 
 // errKilled is what every call fails with after the server was killed.
@@ -79,7 +80,7 @@ func realHost(t testing.TB, parent string) (*host, *killer) {
 	t.Helper()
 	dir, err := os.MkdirTemp(parent, "fatkit")
 	if err != nil {
-		t.Skip(err)
+		tools.Missing(t, err.Error())
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	k := &killer{left: -1}

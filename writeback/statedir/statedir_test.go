@@ -14,6 +14,7 @@ import (
 
 	"github.com/fatkit/fatkit/diskerr"
 	"github.com/fatkit/fatkit/internal/hostfs"
+	"github.com/fatkit/fatkit/test/tools"
 	"github.com/fatkit/fatkit/vvfat"
 )
 
@@ -251,7 +252,7 @@ func TestArchive(t *testing.T) {
 func TestAsideInTree(t *testing.T) {
 	shm, err := os.MkdirTemp("/dev/shm", "fatkit-*")
 	if err != nil {
-		t.Skip("no second file system: ", err)
+		tools.Missing(t, "a second file system: "+err.Error())
 	}
 	defer os.RemoveAll(shm)
 	dir, _ := share(t)
@@ -259,7 +260,7 @@ func TestAsideInTree(t *testing.T) {
 	aside, err := d.Aside(mustRoot(t, dir))
 	must(t, err)
 	if !aside.InTree || aside.Path != vvfat.AsideName {
-		t.Skip("both folders are on one file system")
+		tools.Missing(t, "a second file system: both folders are on one")
 	}
 	if _, err := os.Stat(filepath.Join(dir, vvfat.AsideName, StageName)); err != nil {
 		t.Error(err)
