@@ -163,10 +163,10 @@ func scripted(s *script) {
 
 // TestPowerCuts cuts a scripted run at every event.
 func TestPowerCuts(t *testing.T) {
-	if testing.Short() {
-		t.Skip("left to the run without the race detector")
-	}
 	seeds := uint64(4)
+	if testing.Short() {
+		seeds = 1
+	}
 	if os.Getenv("FATKIT_LONG") != "" {
 		seeds = 40
 	}

@@ -303,9 +303,6 @@ func TestLabelAndSerial(t *testing.T) {
 
 // TestVeryFragmented makes a file of more pieces than are remembered.
 func TestVeryFragmented(t *testing.T) {
-	if testing.Short() {
-		t.Skip("left to the run without the race detector")
-	}
 	dev := format(t, 60<<20, fat.FormatOptions{Type: 32, ClusterBytes: 512})
 	v := mount(t, dev, fat.Options{WriteBack: -1})
 	const pieces = 40_000

@@ -6,7 +6,7 @@
 //	iofs  any fs.FS; a zip or tar archive on a device; read-only unless it is a vfs.FS
 //	raw   any device, as one file
 //
-// docs/HACKING.md says how to add one.
+// docs/HACKING.md, "Add a driver", says how another is added.
 package drivers
 
 import (
