@@ -161,6 +161,25 @@ func scripted(s *script) {
 	s.write("last", text("last", 2000))
 }
 
+// recorded runs a script on a new volume and returns what its device remembers.
+func recorded(t *testing.T, size int64, o fat.FormatOptions, run func(*script)) *script {
+	t.Helper()
+	dev, err := crash.From(format(t, size, o))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := fat.Open(dev, fat.Options{WriteBack: -1, Now: fixed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &script{t: t, dev: dev, v: v, now: map[string]string{}, unsettled: map[string]bool{}, moved: map[string]bool{}}
+	s.sync()
+	run(s)
+	s.sync()
+	s.must(v.Close())
+	return s
+}
+
 // TestPowerCuts cuts a scripted run at every event.
 func TestPowerCuts(t *testing.T) {
 	seeds := uint64(4)
@@ -180,19 +199,8 @@ func TestPowerCuts(t *testing.T) {
 		{"fat32", 35 << 20, fat.FormatOptions{Type: 32, ClusterBytes: 512}},
 	} {
 		t.Run(k.name, func(t *testing.T) {
-			dev, err := crash.From(format(t, k.size, k.o))
-			if err != nil {
-				t.Fatal(err)
-			}
-			v, err := fat.Open(dev, fat.Options{WriteBack: -1, Now: fixed})
-			if err != nil {
-				t.Fatal(err)
-			}
-			s := &script{t: t, dev: dev, v: v, now: map[string]string{}, unsettled: map[string]bool{}, moved: map[string]bool{}}
-			s.sync()
-			scripted(s)
-			s.sync()
-			s.must(v.Close())
+			s := recorded(t, k.size, k.o, scripted)
+			dev := s.dev
 			for event := range dev.Events() + 1 {
 				for seed := range seeds {
 					checkCut(t, s, event, seed)

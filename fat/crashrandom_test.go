@@ -6,7 +6,6 @@ import (
 	"os"
 	"testing"
 
-	"github.com/fatkit/fatkit/block/crash"
 	"github.com/fatkit/fatkit/fat"
 )
 
@@ -26,19 +25,8 @@ func TestRandomPowerCuts(t *testing.T) {
 			{5 << 20, fat.FormatOptions{Type: 16, ClusterBytes: 1024}},
 			{35 << 20, fat.FormatOptions{Type: 32, ClusterBytes: 512}},
 		}[run%3]
-		dev, err := crash.From(format(t, k.size, k.o))
-		if err != nil {
-			t.Fatal(err)
-		}
-		v, err := fat.Open(dev, fat.Options{WriteBack: -1, Now: fixed})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := &script{t: t, dev: dev, v: v, now: map[string]string{}, unsettled: map[string]bool{}, moved: map[string]bool{}}
-		s.sync()
-		randomScript(s, rnd)
-		s.sync()
-		s.must(v.Close())
+		s := recorded(t, k.size, k.o, func(s *script) { randomScript(s, rnd) })
+		dev := s.dev
 		for range cuts {
 			event, seed := rnd.IntN(dev.Events()+1), rnd.Uint64N(50)
 			checkCut(t, s, event, seed)

@@ -61,7 +61,7 @@ var orderedOps = map[string]func(g *fat.Volume) error{
 func TestCase01WriteOrders(t *testing.T) {
 	for name, do := range orderedOps {
 		t.Run(name, func(t *testing.T) {
-			for seed := range uint64(seeds(4)) {
+			for seed := range uint64(fatguest.Seeds(4)) {
 				writeOrder(t, do, seed)
 			}
 		})

@@ -74,7 +74,7 @@ func (w *world) scribble(p []byte) {
 
 // TestHostileSectors writes random sectors over the beginning of the disk.
 func TestHostileSectors(t *testing.T) {
-	for seed := range uint64(seeds(40)) {
+	for seed := range uint64(fatguest.Seeds(40)) {
 		rnd := rand.New(rand.NewPCG(seed, 7))
 		w := newWorld(t, []int{12, 16}[seed%2], lowerFixture)
 		w.must(hostWrite(w.m.Foreign("."), "secret", "outside"))

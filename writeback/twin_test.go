@@ -17,7 +17,6 @@ import (
 	"github.com/fatkit/fatkit/internal/hostfs"
 	"github.com/fatkit/fatkit/internal/hostfs/hosttwin"
 	"github.com/fatkit/fatkit/test/fatguest"
-	"github.com/fatkit/fatkit/test/product"
 	"github.com/fatkit/fatkit/vfs"
 	"github.com/fatkit/fatkit/vvfat"
 	"github.com/fatkit/fatkit/writeback"
@@ -234,20 +233,12 @@ func (w *world) same(what string) {
 	}
 }
 
-// seeds returns how many random runs there are.
-func seeds(short int) int {
-	if product.Long() {
-		return 50 * short
-	}
-	return short
-}
-
 // TestModel lets a guest do random things on a random tree; after each sync the
 // host has what the guest has, also after the server was killed or the power cut.
 func TestModel(t *testing.T) {
 	for _, typ := range []int{12, 16, 32} {
 		t.Run(fmt.Sprintf("FAT%d", typ), func(t *testing.T) {
-			for seed := range seeds(6) {
+			for seed := range fatguest.Seeds(6) {
 				model(t, typ, uint64(seed))
 			}
 		})

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/fatkit/fatkit/fat"
+	"github.com/fatkit/fatkit/test/product"
 	"github.com/fatkit/fatkit/vfs"
 )
 
@@ -62,6 +63,15 @@ func Difference(want, got map[string]string) string {
 	}
 	sort.Strings(out)
 	return strings.Join(out, "\n")
+}
+
+// Seeds returns how many random runs there are: short, or fifty times as many in
+// the long form of the tests.
+func Seeds(short int) int {
+	if product.Long() {
+		return 50 * short
+	}
+	return short
 }
 
 // Step does one random operation on the guest's tree. Names are lower case, as

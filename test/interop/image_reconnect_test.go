@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -87,29 +86,15 @@ func (r *restartable) end(t *testing.T, by syscall.Signal) {
 type dialogue struct {
 	in  io.WriteCloser
 	cmd *exec.Cmd
-	mu  sync.Mutex
-	out bytes.Buffer
+	out product.Log // what qemu-io prints
 }
 
 const qemuPrompt = "qemu-io> "
 
-// Write collects what qemu-io prints.
-func (d *dialogue) Write(p []byte) (int, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.out.Write(p)
-}
-
-func (d *dialogue) text() string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.out.String()
-}
-
 func newDialogue(t *testing.T, options string) *dialogue {
 	t.Helper()
 	d := &dialogue{cmd: exec.Command(tools.Lookup("qemu-io"), "--image-opts", options)}
-	d.cmd.Stdout, d.cmd.Stderr = d, d
+	d.cmd.Stdout, d.cmd.Stderr = &d.out, &d.out
 	in, err := d.cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -129,9 +114,9 @@ func newDialogue(t *testing.T, options string) *dialogue {
 // prompts waits until qemu-io has asked for a command so many times.
 func (d *dialogue) prompts(t *testing.T, n int) {
 	t.Helper()
-	for deadline := time.Now().Add(2 * reconnectPatience); strings.Count(d.text(), qemuPrompt) < n; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(2 * reconnectPatience); strings.Count(d.out.String(), qemuPrompt) < n; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("qemu-io does not answer:\n%s", d.text())
+			t.Fatalf("qemu-io does not answer:\n%s", d.out.String())
 		}
 	}
 }
@@ -139,7 +124,7 @@ func (d *dialogue) prompts(t *testing.T, n int) {
 // do gives a command and waits for the next prompt.
 func (d *dialogue) do(t *testing.T, command string) {
 	t.Helper()
-	n := strings.Count(d.text(), qemuPrompt)
+	n := strings.Count(d.out.String(), qemuPrompt)
 	if _, err := io.WriteString(d.in, command+"\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +163,7 @@ func TestImageReconnect(t *testing.T) {
 			d.do(t, fmt.Sprintf("read -P %d %d %d", 0x21, 0, 1<<20))
 			d.do(t, fmt.Sprintf("read -P %d %d %d", 0x25, 5<<20, 64<<10))
 			checkImage(t, img, shadow)
-			if out := d.text(); strings.Contains(out, "failed") || strings.Contains(out, "rror") {
+			if out := d.out.String(); strings.Contains(out, "failed") || strings.Contains(out, "rror") {
 				t.Errorf("qemu-io:\n%s", out)
 			}
 		})

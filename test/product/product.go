@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -56,27 +55,9 @@ type Server struct {
 	PID    int
 
 	cmd   *exec.Cmd
-	log   *logBuffer
+	log   *Log
 	ended chan struct{}
 	err   error // valid after ended
-}
-
-// logBuffer collects what a server prints.
-type logBuffer struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // StartServer starts a server and returns when it greets on socket: a server
@@ -84,7 +65,7 @@ func (l *logBuffer) String() string {
 func StartServer(socket string, extraEnv []string, name string, args ...string) (*Server, error) {
 	s := &Server{
 		Socket: socket, URI: "nbd+unix:///?socket=" + socket,
-		cmd: exec.Command(name, args...), log: &logBuffer{}, ended: make(chan struct{}),
+		cmd: exec.Command(name, args...), log: &Log{}, ended: make(chan struct{}),
 	}
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	s.cmd.Env = append(os.Environ(), extraEnv...)

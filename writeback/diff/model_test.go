@@ -8,24 +8,15 @@ import (
 
 	"github.com/fatkit/fatkit/block/mem"
 	"github.com/fatkit/fatkit/test/fatguest"
-	"github.com/fatkit/fatkit/test/product"
 	"github.com/fatkit/fatkit/writeback/diff"
 )
-
-// seeds returns how many random runs there are.
-func seeds(short int) int {
-	if product.Long() {
-		return 50 * short
-	}
-	return short
-}
 
 // TestModel lets a guest do random things. After each sync the mirror, kept up
 // to date from the changes alone, is the guest's tree.
 func TestModel(t *testing.T) {
 	for _, typ := range []int{12, 16, 32} {
 		t.Run(fmt.Sprintf("FAT%d", typ), func(t *testing.T) {
-			for seed := range seeds(8) {
+			for seed := range fatguest.Seeds(8) {
 				rnd := rand.New(rand.NewPCG(uint64(seed), uint64(typ)))
 				r := newRig(t, typ)
 				var log []string
@@ -55,7 +46,7 @@ func TestModel(t *testing.T) {
 func TestAnyOrder(t *testing.T) {
 	for _, typ := range []int{12, 16, 32} {
 		t.Run(fmt.Sprintf("FAT%d", typ), func(t *testing.T) {
-			for seed := range seeds(8) {
+			for seed := range fatguest.Seeds(8) {
 				anyOrder(t, typ, uint64(seed))
 			}
 		})
