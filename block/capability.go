@@ -253,6 +253,20 @@ func ReadAtCached(d Device, p []byte, off int64) (int, error) {
 	return 0, ErrWouldBlock
 }
 
+// ReadPart fills p from off with read, which is [Device.ReadAt] or
+// [ReadAtCached], for a device that has d as a part: where d ends before p does,
+// it is [io.ErrUnexpectedEOF].
+func ReadPart(d Device, p []byte, off int64, read func(Device, []byte, int64) (int, error)) (int, error) {
+	n, err := read(d, p, off)
+	switch {
+	case n == len(p):
+		return n, nil
+	case err == nil || err == io.EOF:
+		return n, io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
 // LimitsOf returns what d says of itself, or the zero Limits.
 func LimitsOf(d Device) Limits {
 	if x, ok := d.(Limiter); ok {

@@ -2,7 +2,6 @@ package block
 
 import (
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/fatkit/fatkit/diskerr"
@@ -90,14 +89,11 @@ func (s *Section) read(p []byte, off int64, read func(Device, []byte, int64) (in
 	if len(p) == 0 {
 		return 0, eof
 	}
-	n, err := read(s.dev, p, s.base+off)
-	switch {
-	case n == len(p):
-		return n, eof
-	case err == nil || err == io.EOF: // the device ended before the window did
-		return n, io.ErrUnexpectedEOF
+	n, err := ReadPart(s.dev, p, s.base+off, read)
+	if err != nil {
+		return n, err
 	}
-	return n, err
+	return n, eof
 }
 
 // enterWrite begins a change of [off, off+n). After nil the caller leaves the

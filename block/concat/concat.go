@@ -8,7 +8,6 @@ package concat
 
 import (
 	"errors"
-	"io"
 	"slices"
 
 	"github.com/fatkit/fatkit/block"
@@ -112,14 +111,8 @@ func (d *Device) read(p []byte, off int64, read func(block.Device, []byte, int64
 	p, eof := block.ClipRead(p, off, d.size)
 	done := 0
 	err := d.pieces(off, int64(len(p)), func(part *part, off, n int64) error {
-		m, err := read(part.dev, p[done:done+int(n)], off)
+		m, err := block.ReadPart(part.dev, p[done:done+int(n)], off, read)
 		done += m
-		switch {
-		case m == int(n):
-			return nil
-		case err == nil || err == io.EOF:
-			return io.ErrUnexpectedEOF
-		}
 		return err
 	}, func(n int64) error {
 		clear(p[done : done+int(n)])

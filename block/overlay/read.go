@@ -1,8 +1,6 @@
 package overlay
 
 import (
-	"io"
-
 	"github.com/fatkit/fatkit/block"
 )
 
@@ -45,10 +43,7 @@ func (d *Device) read(p []byte, off int64, read func(block.Device, []byte, int64
 		part = part[:min(int64(len(part)), (i+blocks)*d.blockBytes-at)]
 		if st == isZero {
 			clear(part)
-		} else if n, err := read(d.below(st), part, at); n < len(part) {
-			if err == nil || err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
+		} else if n, err := block.ReadPart(d.below(st), part, at, read); err != nil {
 			return done + n, err
 		}
 		done += len(part)
