@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -210,6 +211,9 @@ func conflictItem(c *plan.Conflict) Item {
 	saved := c.Saved
 	if c.InState {
 		saved = "conflicts/" + saved
+	}
+	if c.Missing > 0 {
+		text += fmt.Sprintf("; %d bytes of the guest's version are missing, see %s%s", c.Missing, saved, plan.MissingSuffix)
 	}
 	return Item{Path: c.Path, Text: text, Saved: saved, Time: c.Time}
 }

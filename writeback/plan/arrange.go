@@ -63,6 +63,9 @@ func (w *build) arrange(changes []*diff.Change) error {
 
 // moveOf returns the move of a change; nil if it needs none.
 func (w *build) moveOf(c *diff.Change) *move {
+	if w.salvaged(c) {
+		return nil // the host's version stays where it is
+	}
 	if c.Kind == diff.Remove {
 		if c.Old.Inode.Lost || c.IsDir() && !c.Old.Inode.Link {
 			return nil // rmdir is a step of its own, after the moves

@@ -38,9 +38,12 @@ type build struct {
 	paths   *diff.Paths
 	order   []*diff.Change // those that are part of the plan
 	refused map[catalog.ID]bool
-	names   map[catalog.ID]string // names on the host after the plan, of the changed objects
-	dirs    map[catalog.ID]apply.DirID
-	table   []apply.Dir
+	// unreadable are the files whose contents an attempt before this one could
+	// not read, and why.
+	unreadable map[catalog.ID]error
+	names      map[catalog.ID]string // names on the host after the plan, of the changed objects
+	dirs       map[catalog.ID]apply.DirID
+	table      []apply.Dir
 
 	moves  []*move
 	staged map[catalog.ID]*staged
@@ -48,12 +51,25 @@ type build struct {
 
 // Build stages what the changes need and returns the plan. disk is the view in
 // which they were found. The files that were staged are durable. If it fails,
-// nothing is left behind.
+// nothing is left behind. A file whose contents cannot be read is no failure: the
+// rest does not wait for it.
 func (b *Builder) Build(ctx context.Context, epoch uint64, disk io.ReaderAt, changes []*diff.Change) (*Plan, error) {
+	unreadable := map[catalog.ID]error{}
+	for {
+		known := len(unreadable)
+		p, err := b.attempt(ctx, epoch, disk, changes, unreadable)
+		if err == nil || len(unreadable) == known {
+			return p, err
+		}
+	}
+}
+
+// attempt makes the plan, or adds to unreadable.
+func (b *Builder) attempt(ctx context.Context, epoch uint64, disk io.ReaderAt, changes []*diff.Change, unreadable map[catalog.ID]error) (*Plan, error) {
 	w := &build{
 		Builder: b, ctx: ctx, disk: disk, plan: &Plan{}, paths: diff.NewPaths(b.cat, changes),
 		changes: map[catalog.ID]*diff.Change{}, refused: map[catalog.ID]bool{},
-		names: map[catalog.ID]string{}, dirs: map[catalog.ID]apply.DirID{},
+		names: map[catalog.ID]string{}, dirs: map[catalog.ID]apply.DirID{}, unreadable: unreadable,
 	}
 	w.plan.Epoch = epoch
 	for _, c := range changes {
@@ -144,6 +160,9 @@ func (w *build) impossible(c *diff.Change) (string, error) {
 	if c.Kind == diff.Remove {
 		return "", nil
 	}
+	if err := w.unreadable[c.ID]; err != nil && !w.salvaged(c) {
+		return "its contents cannot be read: " + err.Error(), nil
+	}
 	if w.names[c.ID] == reservedName {
 		return "its name is used by fatkit", nil
 	}
@@ -184,6 +203,8 @@ func (w *build) check(changes []*diff.Change) error {
 		case err == nil:
 		case errors.Is(err, fs.ErrNotExist) || errors.Is(err, hostfs.ErrNotRegular):
 			// The host's file is another one; apply will find that out.
+		case isUnreadable(err):
+			// So it is when it is staged.
 		default:
 			return fmt.Errorf("%s: %w", w.guestPath(c), err)
 		}
@@ -202,7 +223,10 @@ func (w *build) compare(c *diff.Change) error {
 		return nil // a conflict; all of the contents may be needed
 	}
 	now := newContent(w.disk, &w.o, c.Chain, int64(c.Entry.Size))
-	c.Written, err = differing(now, f, st.Size, c.Written)
+	written, err := differing(now, f, st.Size, c.Written)
+	if err == nil {
+		c.Written = written
+	}
 	return err
 }
 

@@ -55,12 +55,19 @@ func (c *content) ReadAt(p []byte, off int64) (int, error) {
 		n := int(min(int64(len(p)-done), c.ends[i]-off))
 		at := c.off + c.geo.ClusterOffset(c.chain[i].First) + off - start
 		if m, err := c.disk.ReadAt(p[done:done+n], at); m < n {
-			return done + m, noEOF(err)
+			return done + m, &unreadableError{noEOF(err)}
 		}
 		done, off = done+n, off+int64(n)
 	}
 	return done, eof
 }
+
+// unreadableError says that the guest's disk could not be read, as opposed to a
+// host file that could not be written.
+type unreadableError struct{ err error }
+
+func (e *unreadableError) Error() string { return e.err.Error() }
+func (e *unreadableError) Unwrap() error { return e.err }
 
 func noEOF(err error) error {
 	if err == nil || errors.Is(err, io.EOF) {

@@ -82,6 +82,10 @@ type deltas struct {
 
 // one adds what became of one object.
 func (x *deltas) one(p *Prospect, o *outcome) {
+	if p.Salvaged {
+		x.salvaged(p, o)
+		return
+	}
 	if o.conflict != nil && (o.conflict.Op != apply.OpAttr || o.waiting() == nil) { // else it is not there because it waits
 		x.conflict(p, o.conflict)
 	}
@@ -94,6 +98,9 @@ func (x *deltas) one(p *Prospect, o *outcome) {
 	failed := ""
 	for i := range o.moves {
 		failed = x.moved(p, &obj, &o.moves[i], failed)
+		if o.moves[i].HostRemoved && o.conflict == nil {
+			x.d.Conflicts = append(x.d.Conflicts, Conflict{Path: p.Path, Kind: apply.Gone, Change: p.Kind, Saved: p.Path, Time: x.now})
+		}
 	}
 	if o.patch != nil {
 		failed = patched(p, &obj, o.patch, failed)

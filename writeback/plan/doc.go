@@ -90,6 +90,11 @@ type Prospect struct {
 	Mtime  int64           // that the inode of before gets, or hostfs.NoTime
 	Aside  string          // the name that the inode of before gets in the trash or among the kept; "" if it stays
 	Path   string          // on the guest's disk, for messages
+	// Salvaged says that the contents cannot be produced whole, since the host
+	// changed the file that some of them are in: what there is goes to the folder
+	// of conflicts. Missing is how many bytes there are not.
+	Salvaged bool
+	Missing  int64
 }
 
 // Conflict is a change that met a change by the host.
@@ -101,6 +106,9 @@ type Conflict struct {
 	// tree, or within the folder of conflicts. Empty if there is none to save.
 	Saved   string
 	InState bool // Saved is within the folder of conflicts
+	// Missing is how many bytes of Saved are zeroes because they could not be read any
+	// more. A file beside it with [MissingSuffix] lists them.
+	Missing int64
 	Time    time.Time
 }
 

@@ -23,6 +23,7 @@ func (w *build) finish() *Plan {
 		if m, ok := w.replacement(c); ok {
 			p.Moves = append(p.Moves, m)
 		}
+		p.Moves = append(p.Moves, w.saves(c)...)
 	}
 	for _, c := range w.order {
 		s := w.staged[c.ID]
@@ -77,7 +78,7 @@ func (w *build) applyMove(m *move) apply.Move {
 // replacement returns the move that puts new contents in the place of a file.
 func (w *build) replacement(c *diff.Change) (apply.Move, bool) {
 	s := w.staged[c.ID]
-	if c.Kind != diff.Update || c.IsDir() || c.Old.Inode.Lost || s.object == nil {
+	if c.Kind != diff.Update || c.IsDir() || c.Old.Inode.Lost || s.object == nil || w.salvaged(c) {
 		return apply.Move{}, false
 	}
 	old := c.Old.Inode.ID
@@ -140,6 +141,11 @@ func (w *build) prospect(c *diff.Change) Prospect {
 	}
 	p.Object = catalog.Object{ID: c.ID, Parent: c.Parent, Entry: c.Entry, Chain: c.Chain}
 	p.Object.Inode = catalog.Inode{Name: w.names[c.ID], Made: true}
+	if w.salvaged(c) {
+		p.Object.Inode.Lost, p.Object.Inode.ID = true, s.object.ID
+		p.Salvaged, p.Missing = true, s.missingBytes
+		return p
+	}
 	if c.Old != nil {
 		old := *c.Old
 		p.Old = &old

@@ -19,6 +19,9 @@ type staged struct {
 	tag    uint64
 	object *apply.Object // a new inode
 	patch  *apply.Patch
+	// Of a file that is salvaged: the map of what is missing, and how much that is.
+	missing      *apply.Object
+	missingBytes int64
 }
 
 // stage makes what the changes need, and all of it durable.
@@ -29,6 +32,7 @@ func (w *build) stage([]*diff.Change) error {
 			return err
 		}
 	}
+	var failed error
 	for _, c := range w.order {
 		if err := w.ctx.Err(); err != nil {
 			return err
@@ -40,9 +44,21 @@ func (w *build) stage([]*diff.Change) error {
 		if c.Kind == diff.Remove || c.IsDir() {
 			continue
 		}
-		if err := w.stageFile(c); err != nil {
+		stage := w.stageFile
+		if w.salvaged(c) {
+			stage = w.salvage
+		}
+		err := stage(c)
+		switch {
+		case isUnreadable(err):
+			w.unreadable[c.ID] = err
+			failed = fmt.Errorf("%s: %w", w.guestPath(c), err)
+		case err != nil:
 			return fmt.Errorf("%s: %w", w.guestPath(c), err)
 		}
+	}
+	if failed != nil {
+		return failed // once all are known
 	}
 	return w.stager.Sync()
 }
