@@ -10,7 +10,7 @@
 //
 // Which host object a change is about, the catalog knows; how a host object is
 // changed without losing anything, package apply knows. This package decides
-// four things:
+// five things:
 //
 //   - The name. An object keeps its host name as long as the guest keeps its
 //     name; a new name is the reverse of the mapping that shows host names to
@@ -20,6 +20,8 @@
 //     and kept for as long as the generation lasts.
 //   - The order. A move waits until the name that it takes is free; a cycle of
 //     names is broken by moving one object aside.
+//   - The times of directories. What a commit does in a directory changes its
+//     time on the host; it gets back the one it had, or the guest's.
 //   - What cannot be done. What is below a symbolic link or on another file
 //     system is not changed; it waits, with a reason.
 //

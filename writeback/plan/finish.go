@@ -42,6 +42,7 @@ func (w *build) finish() *Plan {
 		}
 		p.Prospects = append(p.Prospects, w.prospect(c))
 	}
+	w.keepTimes(p)
 	p.Note = encode(p.Prospects)
 	p.PayloadBytes = 2*len(p.Note) + 1024*len(p.Prospects) + 4096
 	return p
