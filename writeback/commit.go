@@ -26,6 +26,9 @@ func (s *Session) commit(ctx context.Context, settled bool) error {
 	if err := s.finishStuck(ctx); err != nil {
 		return err
 	}
+	if _, err := s.journal.Reopen(); err != nil {
+		return err
+	}
 	e, err := s.disk.Freeze(ctx)
 	if err != nil {
 		return err
@@ -41,21 +44,30 @@ func (s *Session) commit(ctx context.Context, settled bool) error {
 		if s.o.DryRun {
 			s.tellDryRun(res)
 		}
-		return errors.Join(err, e.Commit())
+		return errors.Join(err, s.endEpoch(e))
 	}
 	if len(res.Changes) == 0 {
-		return errors.Join(s.leave(res), e.Commit())
+		return errors.Join(s.leave(res), s.endEpoch(e))
 	}
 	return s.carryOut(ctx, e, res)
 }
 
 // compare finds out what the guest did up to an epoch.
 func (s *Session) compare(e *overlay.Epoch, settled bool) (*diff.Result, error) {
+	ranges, err := e.Written(nil), error(nil)
+	if s.recheck {
+		ranges, err = s.seen.unseen(e)
+	}
+	if err != nil {
+		return nil, err
+	}
 	var written []diff.Range
-	for _, r := range e.Written(nil) {
+	for _, r := range ranges {
 		written = append(written, diff.Range(r))
 	}
-	return s.differ.Diff(diff.View{ReaderAt: e, Written: written, Settled: settled})
+	res, err := s.differ.Diff(diff.View{ReaderAt: e, Written: written, Settled: settled})
+	s.recheck = s.recheck && err != nil
+	return res, err
 }
 
 // leave tells the Differ that nothing of a result was done.
@@ -69,11 +81,11 @@ func (s *Session) carryOut(ctx context.Context, e *overlay.Epoch, res *diff.Resu
 	p, err := s.builder.Build(ctx, s.epoch, e, res.Changes)
 	if err != nil {
 		s.state.failed(err, s.o.Now())
-		return errors.Join(fmt.Errorf("prepare the changes of the host: %w", err), s.leave(res), e.Commit())
+		return errors.Join(fmt.Errorf("prepare the changes of the host: %w", err), s.leave(res), s.endEpoch(e))
 	}
 	s.state.refused(p.Refused)
 	if len(p.Prospects) == 0 {
-		return errors.Join(s.leave(res), e.Commit())
+		return errors.Join(s.leave(res), s.endEpoch(e))
 	}
 	s.where.expect(p.Prospects, p.Epoch)
 	s.stuck = &stuck{plan: &p.Plan, prospects: p.Prospects, result: res, epoch: e}
@@ -86,7 +98,7 @@ func (s *Session) carryOut(ctx context.Context, e *overlay.Epoch, res *diff.Resu
 		s.stuck = nil
 		s.where.settle(&plan.Delta{})
 		s.state.failed(err, s.o.Now())
-		return errors.Join(err, s.leave(res), e.Commit())
+		return errors.Join(err, s.leave(res), s.endEpoch(e))
 	}
 	if err != nil {
 		s.state.failed(err, s.o.Now())
@@ -125,7 +137,7 @@ func (s *Session) settle(d *plan.Delta) error {
 	s.where.settle(d)
 	err := s.record(d, k.result)
 	if k.epoch != nil {
-		err = errors.Join(err, k.epoch.Commit())
+		err = errors.Join(err, s.endEpoch(k.epoch))
 	}
 	s.state.committed(d, k.prospects, s.o.Now())
 	s.brake.count(d)

@@ -88,13 +88,13 @@ func (s *Session) Discard(ctx context.Context, top string) ([]Item, error) {
 		err = s.append(recordDelta, delta.Encode())
 	}
 	if err != nil {
-		return nil, errors.Join(err, s.leave(res), e.Commit())
+		return nil, errors.Join(err, s.leave(res), s.endEpoch(e))
 	}
 	s.where.settle(delta)
 	s.state.replayed(delta)
 	s.state.seen(res, s.popts.Label(res.Label))
 	s.brake.reasons = nil
-	return items, errors.Join(s.record(delta, res), e.Commit())
+	return items, errors.Join(s.record(delta, res), s.endEpoch(e))
 }
 
 // giveUp archives what the guest wrote and makes the delta that gives it up: in

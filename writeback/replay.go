@@ -23,6 +23,7 @@ const (
 	recordConfirm                            // the brake was released
 	recordClosed                             // diff.Memory, of a session that ended in order
 	recordOpened                             // the next session has begun: the memory holds no more
+	recordSeen                               // seenRecord, of a comparison
 )
 
 // checkpoint stands for all records before it.
@@ -53,6 +54,13 @@ func (s *Session) replayRecord(r journal.Record, open **apply.Plan) error {
 		m, err := decodeMemory(r.Payload)
 		s.memory = m
 		return err
+	case recordSeen:
+		var seen seenRecord
+		if err := gob.NewDecoder(bytes.NewReader(r.Payload)).Decode(&seen); err != nil {
+			return err
+		}
+		s.seen.take(&seen)
+		return nil
 	case recordIntent:
 		p, err := apply.DecodePlan(r.Payload)
 		if err != nil {
@@ -143,6 +151,14 @@ func (s *Session) writeCheckpoint() error {
 	if err := gob.NewEncoder(&b).Encode(&c); err != nil {
 		return err
 	}
-	s.state.checkpointBytes = int64(b.Len())
-	return s.journal.Compact([]journal.Record{{Type: recordCheckpoint, Payload: b.Bytes()}})
+	seen, err := s.seen.records()
+	if err != nil {
+		return err
+	}
+	records := append([]journal.Record{{Type: recordCheckpoint, Payload: b.Bytes()}}, seen...)
+	s.state.checkpointBytes = 0
+	for _, r := range records {
+		s.state.checkpointBytes += int64(len(r.Payload))
+	}
+	return s.journal.Compact(records)
 }

@@ -8,11 +8,13 @@ import (
 	"github.com/fatkit/fatkit/writeback/diff"
 )
 
-// A session that ends in order records which sectors no commit has taken yet.
-// Without it the next one has to take all of the overlay for new, and cannot
+// The next session goes on with what this one knew: which sectors no commit has
+// taken yet. Without it all of the overlay would be new to it, and it could not
 // tell a file that only the host has changed from one that both have: it would
 // write the guest's version, committed long ago, beside the host's, and make
-// again what the host has removed.
+// again what the host has removed. A session that ends in order records it as its
+// last word; of one that was killed the last comparison is known, and checksums
+// tell what was written since (seen).
 
 // recordClose records what the Differ remembers, unless the guest has written
 // something that it has not seen. The caller holds mu.
@@ -31,6 +33,10 @@ func (s *Session) recordClose() error {
 // record holds no more, which is durable before the guest can write.
 func (s *Session) resume(ctx context.Context) error {
 	if s.memory == nil {
+		if s.seen.memory != nil {
+			s.differ.Remember(*s.seen.memory)
+			s.recheck = true
+		}
 		return nil
 	}
 	if err := s.append(recordOpened, nil); err != nil {

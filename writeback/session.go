@@ -114,6 +114,8 @@ type Session struct {
 	epoch   uint64
 	stuck   *stuck       // a commit that was begun and must be completed first
 	memory  *diff.Memory // of the session before, if it ended in order; until resume
+	seen    seen
+	recheck bool // the next comparison looks at what was not seen before a crash
 	brake   brake
 	closed  bool
 
@@ -138,6 +140,7 @@ func Open(ctx context.Context, p Place, o Options) (s *Session, err error) {
 	o.complete()
 	s = &Session{o: o, place: p, cat: catalog.New(catalog.FromLayout(p.Layout, p.FSID))}
 	s.state.init()
+	s.seen.pieces = piecesOf(p.Layout)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.closeAll())
