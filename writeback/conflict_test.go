@@ -131,9 +131,8 @@ func meet(t *testing.T, ge guestEdit, he hostEdit, made bool, k int) bool {
 	hadGuests := false
 	edit := func() {
 		now, err := readHost(w.m.Foreign("share"))
-		hadGuests = err != nil // it is under a lease, being patched: the host's edit comes after it
-		for _, b := range now {
-			hadGuests = hadGuests || b == guestText
+		for _, b := range now { // a file under a lease, which cannot be read, is none that the host has seen
+			hadGuests = hadGuests || err == nil && b == guestText
 		}
 		edited = he.do(w.m.Foreign("share"))
 	}

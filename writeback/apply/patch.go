@@ -54,7 +54,34 @@ func (r *run) patch(p *Patch) Result {
 			return torn(p, f, err)
 		}
 	}
-	return r.writePatch(p, f, content)
+	res = r.writePatch(p, f, content)
+	if res.Status != Done {
+		return res
+	}
+	return r.stillThere(p, f, res)
+}
+
+// stillThere looks whether a patched file has kept its name. A lease does not
+// hold back a program that removes, moves or replaces the file: what was written
+// into it then is not at its place, or nowhere. The lease ends first, so that
+// whoever takes the name away afterwards could see what he takes.
+func (r *run) stillThere(p *Patch, f hostfs.WFile, res Result) Result {
+	if err := f.Release(); err != nil {
+		return torn(p, f, err)
+	}
+	found, ok, err := r.dirs.look(p.At)
+	switch {
+	case err != nil && !isMissing(err):
+		return torn(p, f, err)
+	case err != nil || !ok:
+		res = Result{Status: Conflict, Kind: Gone, At: p.At}
+	case !found.Same(p.ID):
+		res = Result{Status: Conflict, Kind: Replaced, At: p.At, ID: found}
+	default:
+		return res
+	}
+	delete(r.patched, p.Tag)
+	return res
 }
 
 // openPatch opens the file of a patch, if it is there.
