@@ -158,7 +158,7 @@ func (r *treeReader) devices() {
 func (r *treeReader) node() {
 	t := r.tree
 	n := node{
-		flags: nodeFlags(r.unsigned("flags", uint64(flagPerm|flagDir|flagLink|flagAlias))),
+		flags: nodeFlags(r.unsigned("flags", math.MaxUint16)),
 		dev:   uint16(r.unsigned("file system", uint64(max(len(t.devs), 1)-1))),
 		ino:   r.unsigned("inode", math.MaxUint64),
 		mtime: r.signed("mtime"), atime: r.signed("atime"), btime: r.signed("btime"),
@@ -172,6 +172,9 @@ func (r *treeReader) node() {
 		r.place(&n)
 	}
 	target := ""
+	if n.flags&flagDOS == 0 && n.flags&(flagHidden|flagSystem|flagArchive) != 0 {
+		r.bad("flags", n.flags, "it has attributes of DOS, and says that it has none")
+	}
 	if n.flags&flagLink != 0 {
 		if target = r.text("target", maxTargetBytes); r.err == nil && !localPath(target) {
 			r.bad("target", fmt.Sprintf("%q", target), "it is not a path beneath the root")

@@ -121,7 +121,8 @@ func (w *dirWriter) entry(id NodeID, namer *fatfmt.ShortNamer) {
 }
 
 // attributes derives the attributes of a node: read-only if its owner may not
-// write it, hidden from a leading dot if that is asked for.
+// write it; hidden, system and archive as the host keeps them, or else hidden from
+// a leading dot if that is asked for.
 func (l *Layout) attributes(id NodeID) fatfmt.Attr {
 	n := l.tree.node(id)
 	a := fatfmt.AttrArchive
@@ -130,6 +131,15 @@ func (l *Layout) attributes(id NodeID) fatfmt.Attr {
 	}
 	if n.flags&0o200 == 0 {
 		a |= fatfmt.AttrReadOnly
+	}
+	if n.flags&flagDOS != 0 {
+		a &^= fatfmt.AttrArchive
+		for _, d := range dosAttributes {
+			if n.flags&d.flag != 0 {
+				a |= d.attr
+			}
+		}
+		return a
 	}
 	if l.o.HideDotFiles && l.tree.name(id)[0] == '.' {
 		a |= fatfmt.AttrHidden

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 
+	"github.com/fatkit/fatkit/internal/format/fatfmt"
 	"github.com/fatkit/fatkit/internal/hostfs"
 )
 
@@ -26,6 +27,10 @@ type ScanOptions struct {
 	TooLarge Policy
 	// Unreadable is about files and directories that may not be read.
 	Unreadable Policy
+	// DOSAttributes shows the hidden, system and archive attributes that the
+	// host keeps in hostfs.DOSAttribute. It takes a system call more for each
+	// file.
+	DOSAttributes bool
 	// Workers is the number of directories read at once; 0 means one for each
 	// processor, and one more.
 	Workers int
@@ -113,6 +118,7 @@ func (s *scanner) run(ctx context.Context, workers int) error {
 	ring := make([]*job, workers*windowPerWorker)
 	for i := range ring {
 		ring[i] = &job{done: make(chan struct{}, 1)}
+		ring[i].list.WantDOS = s.o.DOSAttributes
 	}
 	jobs := make(chan *job, len(ring))
 	var wg sync.WaitGroup
@@ -184,6 +190,7 @@ func (s *scanner) take(j *job) error {
 		e := &j.list.Entries[i]
 		n := newNode(&e.Stat)
 		n.parent = j.id
+		n.flags |= dosFlags(e)
 		n.flags |= dir.flags & flagAlias
 		target, isLink := j.links[i]
 		if isLink {
@@ -264,6 +271,20 @@ func newNode(st *hostfs.Stat) node {
 		n.size = uint32(st.Size)
 	}
 	return n
+}
+
+// dosFlags translates what the host has of the attributes of DOS.
+func dosFlags(e *hostfs.Entry) (f nodeFlags) {
+	if !e.HasDOS {
+		return 0
+	}
+	f = flagDOS
+	for _, a := range dosAttributes {
+		if fatfmt.Attr(e.DOS)&a.attr != 0 {
+			f |= a.flag
+		}
+	}
+	return f
 }
 
 // joinPath returns the path of an entry of dir.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/fatkit/fatkit/internal/format/fatfmt"
 	"github.com/fatkit/fatkit/internal/hostfs"
 )
 
@@ -64,7 +65,18 @@ const (
 	flagDir   nodeFlags = 1 << 9  // a directory
 	flagLink  nodeFlags = 1 << 10 // reached through a link, whose target is in Tree.links
 	flagAlias nodeFlags = 1 << 11 // this or a directory above it is flagLink
+
+	flagDOS     nodeFlags = 1 << 12 // the host keeps attributes of DOS, which are:
+	flagHidden  nodeFlags = 1 << 13
+	flagSystem  nodeFlags = 1 << 14
+	flagArchive nodeFlags = 1 << 15
 )
+
+// dosAttributes are the attributes that a node has a flag for.
+var dosAttributes = []struct {
+	flag nodeFlags
+	attr fatfmt.Attr
+}{{flagHidden, fatfmt.AttrHidden}, {flagSystem, fatfmt.AttrSystem}, {flagArchive, fatfmt.AttrArchive}}
 
 func (n *node) isDir() bool { return n.flags&flagDir != 0 }
 

@@ -24,28 +24,29 @@ var floppies = []string{"160", "180", "320", "360", "720", "1200", "1440", "2880
 // diskFlags are the flags that say how a directory is shown as a disk. serve
 // and build share them, so that they show the same disk.
 type diskFlags struct {
-	fat        string
-	size       int64
-	cluster    int64
-	sector     int64
-	table      string
-	esp        bool
-	floppy     string
-	label      labelValue
-	serial     *uint32
-	signature  *uint32
-	bootSector string
-	mbr        string
-	oem        string
-	codePage   int
-	zone       *time.Location
-	reserve    int
-	first      []string
-	hideDots   bool
-	exclude    []string
-	symlinks   string
-	tooLarge   string
-	unreadable string
+	fat           string
+	size          int64
+	cluster       int64
+	sector        int64
+	table         string
+	esp           bool
+	floppy        string
+	label         labelValue
+	serial        *uint32
+	signature     *uint32
+	bootSector    string
+	mbr           string
+	oem           string
+	codePage      int
+	zone          *time.Location
+	reserve       int
+	first         []string
+	hideDots      bool
+	dosAttributes bool
+	exclude       []string
+	symlinks      string
+	tooLarge      string
+	unreadable    string
 }
 
 // register declares the flags on fs. The defaults are the values that f has,
@@ -69,6 +70,7 @@ func (f *diskFlags) register(fs *pflag.FlagSet) {
 	fs.IntVar(&f.reserve, "reserve-root", f.reserve, "leave room for `N` more entries in the root")
 	fs.StringSliceVar(&f.first, "first", f.first, "put the root entries `A,B` and their clusters first")
 	fs.BoolVar(&f.hideDots, "hide-dotfiles", f.hideDots, "set the hidden attribute of names with a leading dot")
+	fs.BoolVar(&f.dosAttributes, "dos-attributes", f.dosAttributes, "show the hidden, system and archive attributes that the host keeps in the extended attribute user.DOSATTRIB; --rw always does")
 	fs.StringArrayVar(&f.exclude, "exclude", f.exclude, "leave out what `GLOB` matches: a name, or with a slash a path; ** crosses directories (repeatable)")
 	policies := []string{"error", "skip"}
 	fs.Var(&choiceValue{word: &f.symlinks, choices: policies}, "symlinks", "on symbolic links that lead out of the directory; those that lead nowhere are always left out, with a warning")
@@ -112,6 +114,7 @@ func (f *diskFlags) source(name string) (*stack.Directory, error) {
 // scanOptions says what is taken from the directory.
 func (f *diskFlags) scanOptions(o *vvfat.ScanOptions) error {
 	o.Exclude = append([]string(nil), f.exclude...)
+	o.DOSAttributes = f.dosAttributes
 	for _, p := range []struct {
 		to   *vvfat.Policy
 		word string

@@ -56,7 +56,8 @@ state folder (--state), which survives when the server or the machine fails. Wha
 means for files and directories is carried into the directory after the client has
 flushed, or has been quiet for --settle, at the latest after --max-age; "fatkit sync"
 asks for it at once. What is not complete yet waits, and "fatkit status" says why.
-Deleted files go to the trash in the state folder. A file that a program on this
+Deleted files go to the trash in the state folder. The hidden, system and archive
+attributes are kept in the extended attribute user.DOSATTRIB, where Samba keeps them too. A file that a program on this
 machine changed as well is a conflict: its version stays, and the client's is saved
 beside it. When a client seems to destroy its disk, or deletes more than --max-deletes,
 nothing more is changed in the directory. The disk begins anew only when its clients have left it in order, marked it

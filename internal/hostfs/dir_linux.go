@@ -85,6 +85,10 @@ func (r *Root) statAll(fd int, l *Listing) {
 // statRange describes the entries of list, which belong to l.
 func (r *Root) statRange(fd int, l *Listing, list []Entry) {
 	s := new(statter)
+	var dos *dosReader
+	if l.WantDOS {
+		dos = newDOSReader()
+	}
 	for i := range list {
 		e := &list[i]
 		name := &l.names[e.nameOff]
@@ -94,6 +98,9 @@ func (r *Root) statRange(fd int, l *Listing, list []Entry) {
 		}
 		e.Stat = s.result()
 		e.Denied = r.denied(fd, name, s)
+		if dos != nil {
+			dos.read(fd, name, e)
+		}
 	}
 }
 

@@ -107,6 +107,10 @@ type Entry struct {
 	Denied bool
 	// Err is why Stat could not be filled in, beside the name vanishing.
 	Err error
+	// DOS are the attributes of DOS that DOSAttribute holds. HasDOS says that
+	// there are some, and that the listing was asked for them.
+	DOS    byte
+	HasDOS bool
 
 	nameOff, nameLen int32
 }
@@ -115,6 +119,8 @@ type Entry struct {
 // memory is used again by the next ReadDir.
 type Listing struct {
 	Entries []Entry
+	// WantDOS asks for DOSAttribute of each entry, where the host has it.
+	WantDOS bool
 	// Vanished counts names that were removed while the directory was read.
 	Vanished int
 

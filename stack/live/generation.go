@@ -30,7 +30,7 @@ func (d *Directory) scan(ctx context.Context, prev *vvfat.Layout, report func(st
 		report(stack.Event{Kind: stack.Note, Path: w.Path, Text: w.Text})
 	}
 	scan := d.dir.Scan
-	scan.Warn = warn
+	scan.Warn, scan.DOSAttributes = warn, true // what clients have set
 	tree, err := vvfat.ScanHost(ctx, d.tree, scan)
 	if err != nil {
 		return nil, stack.Facts{}, err

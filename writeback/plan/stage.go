@@ -135,10 +135,6 @@ func modeChange(c *diff.Change) (set, clear fs.FileMode) {
 	return 0, 0
 }
 
-// XattrName is the extended attribute that keeps the attributes of DOS, as text
-// such as "0x22". Samba calls it so as well.
-const XattrName = "user.DOSATTRIB"
-
 // keptAttrs are the attributes that the mode of a host file does not show.
 const keptAttrs = fatfmt.AttrHidden | fatfmt.AttrSystem | fatfmt.AttrArchive
 
@@ -159,7 +155,7 @@ func (w *build) xattrs(c *diff.Change) []apply.Xattr {
 	if now == was {
 		return nil
 	}
-	return []apply.Xattr{{Name: XattrName, Value: fmt.Appendf(nil, "0x%x", byte(c.Entry.Attr))}}
+	return []apply.Xattr{{Name: hostfs.DOSAttribute, Value: fmt.Appendf(nil, "0x%x", byte(c.Entry.Attr))}}
 }
 
 // stageFile prepares the contents of a file, if they are other ones.

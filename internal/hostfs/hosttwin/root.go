@@ -137,6 +137,11 @@ func (m *Machine) list(n *inode, l *hostfs.Listing) {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		l.Add(name, hostfs.Entry{Stat: m.live.inodes[n.entries[name]].stat(m.dev, fsid).Stat})
+		child := m.live.inodes[n.entries[name]]
+		e := hostfs.Entry{Stat: child.stat(m.dev, fsid).Stat}
+		if l.WantDOS {
+			e.DOS, e.HasDOS = hostfs.ParseDOSAttribute(child.xattrs[hostfs.DOSAttribute])
+		}
+		l.Add(name, e)
 	}
 }
