@@ -3,6 +3,7 @@ package fat
 import (
 	"container/list"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/fatkit/fatkit/block"
 	"github.com/fatkit/fatkit/diskerr"
 	"github.com/fatkit/fatkit/internal/format/fatfmt"
+	"github.com/fatkit/fatkit/vfs"
 )
 
 // Volume is a mounted FAT file system. See the package documentation for its
@@ -56,15 +58,11 @@ type Volume struct {
 var (
 	// ErrTooLarge says that a file would exceed 4 GiB - 1, the most that FAT can
 	// hold.
-	ErrTooLarge = errors.New("file too large: FAT holds at most 4 GiB - 1")
-	// ErrNotDir says that a part of a path, or what should be a directory, is
-	// a file.
-	ErrNotDir = errors.New("not a directory")
-	// ErrIsDir says that what should be a file is a directory.
-	ErrIsDir = errors.New("is a directory")
-	// ErrNotEmpty says that a directory cannot be removed or replaced because
-	// there is something in it.
-	ErrNotEmpty = errors.New("directory not empty")
+	ErrTooLarge = fmt.Errorf("%w: FAT holds at most 4 GiB - 1", vfs.ErrTooLarge)
+	// ErrNotDir, ErrIsDir and ErrNotEmpty are those of package vfs.
+	ErrNotDir   = vfs.ErrNotDir
+	ErrIsDir    = vfs.ErrIsDir
+	ErrNotEmpty = vfs.ErrNotEmpty
 )
 
 // errCommitFirst says that an operation can be done after a commit.

@@ -21,7 +21,7 @@ func Sub(fsys FS, dir string) (FS, error) {
 		return nil, err
 	}
 	if !fi.IsDir() {
-		return nil, &fs.PathError{Op: "sub", Path: dir, Err: errors.New("not a directory")}
+		return nil, &fs.PathError{Op: "sub", Path: dir, Err: ErrNotDir}
 	}
 	return &subFS{fsys, dir}, nil
 }

@@ -22,9 +22,25 @@
 package vfs
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"os"
+)
+
+// Errors that callers may want to tell apart, within *fs.PathError. A tree of
+// the host returns the system's own errors instead.
+var (
+	// ErrTooLarge says that a file would exceed what the tree can hold.
+	ErrTooLarge = errors.New("file too large")
+	// ErrNotDir says that a part of a path, or what should be a directory, is
+	// a file.
+	ErrNotDir = errors.New("not a directory")
+	// ErrIsDir says that what should be a file is a directory.
+	ErrIsDir = errors.New("is a directory")
+	// ErrNotEmpty says that a directory cannot be removed or replaced because
+	// there is something in it.
+	ErrNotEmpty = errors.New("directory not empty")
 )
 
 // FS is a writable tree. All methods may be called concurrently.

@@ -1,6 +1,10 @@
 package volume
 
-import "io/fs"
+import (
+	"io/fs"
+
+	"github.com/fatkit/fatkit/vfs"
+)
 
 // Drive returns the letter of the default drive, or 0 if that is the tree.
 func (n *Namespace) Drive() byte { return n.table.Load().def }
@@ -25,7 +29,7 @@ func (n *Namespace) Chdir(name string) error {
 		fi, err = n.Stat(name)
 	}
 	if err == nil && !fi.IsDir() {
-		err = errNotDirectory
+		err = vfs.ErrNotDir
 	}
 	if err != nil {
 		return pathError("chdir", name, err)

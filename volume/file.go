@@ -139,7 +139,7 @@ func (f *File) ReadDir(n int) ([]fs.DirEntry, error) {
 	if d, ok := f.inner.(fs.ReadDirFile); ok {
 		return d.ReadDir(n)
 	}
-	return nil, &fs.PathError{Op: "readdir", Path: f.name, Err: errors.New("not a directory")}
+	return nil, &fs.PathError{Op: "readdir", Path: f.name, Err: vfs.ErrNotDir}
 }
 
 // Truncate implements vfs.File.

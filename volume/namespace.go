@@ -148,7 +148,7 @@ func (n *Namespace) Subst(point, dir string) error {
 		return pathError("subst", dir, err)
 	}
 	if fi, err := l.Volume().Stat(l.Name()); err != nil || !fi.IsDir() {
-		return pathError("subst", dir, cmpOr(err, errNotDirectory))
+		return pathError("subst", dir, cmpOr(err, vfs.ErrNotDir))
 	}
 	m, err := parsePoint(point)
 	if err != nil {
@@ -169,9 +169,6 @@ func (n *Namespace) Subst(point, dir string) error {
 		return t, nil
 	}))
 }
-
-// errNotDirectory says that what should be a directory is something else.
-var errNotDirectory = errors.New("not a directory")
 
 func cmpOr(err, other error) error {
 	if err != nil {

@@ -109,9 +109,6 @@ var (
 	_ fs.ReadDirFile = (*virtualDir)(nil)
 )
 
-// errIsDirectory says that what should be a file is a directory.
-var errIsDirectory = errors.New("is a directory")
-
 func (d *virtualDir) fail(op string, err error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -125,15 +122,15 @@ func (d *virtualDir) fail(op string, err error) error {
 }
 
 func (d *virtualDir) Stat() (fs.FileInfo, error) { return d.info, d.fail("stat", nil) }
-func (d *virtualDir) Read([]byte) (int, error)   { return 0, d.fail("read", errIsDirectory) }
+func (d *virtualDir) Read([]byte) (int, error)   { return 0, d.fail("read", vfs.ErrIsDir) }
 func (d *virtualDir) Write([]byte) (int, error)  { return 0, d.fail("write", diskerr.ErrReadOnly) }
 func (d *virtualDir) Truncate(int64) error       { return d.fail("truncate", diskerr.ErrReadOnly) }
 func (d *virtualDir) Sync() error                { return d.fail("sync", nil) }
 func (d *virtualDir) Seek(int64, int) (int64, error) {
-	return 0, d.fail("seek", errIsDirectory)
+	return 0, d.fail("seek", vfs.ErrIsDir)
 }
 func (d *virtualDir) ReadAt([]byte, int64) (int, error) {
-	return 0, d.fail("read", errIsDirectory)
+	return 0, d.fail("read", vfs.ErrIsDir)
 }
 func (d *virtualDir) WriteAt([]byte, int64) (int, error) {
 	return 0, d.fail("write", diskerr.ErrReadOnly)

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/fatkit/fatkit/vfs"
 )
 
 // Limits of archives, which come from anywhere.
@@ -156,7 +158,7 @@ func (a *archive) find(op, name string, follow bool) (*member, error) {
 		case m.IsDir():
 			trail = append(trail, m)
 		case len(rest) > 0:
-			return fail(errors.New("not a directory"))
+			return fail(vfs.ErrNotDir)
 		default:
 			return m, nil
 		}
@@ -199,7 +201,7 @@ func (a *archive) ReadLink(name string) (string, error) {
 func (a *archive) ReadDir(name string) ([]fs.DirEntry, error) {
 	m, err := a.find("readdir", name, true)
 	if err == nil && !m.IsDir() {
-		err = &fs.PathError{Op: "readdir", Path: name, Err: errors.New("not a directory")}
+		err = &fs.PathError{Op: "readdir", Path: name, Err: vfs.ErrNotDir}
 	}
 	if err != nil {
 		return nil, err
@@ -276,7 +278,7 @@ func (d *archiveDir) Stat() (fs.FileInfo, error) { return d.m, nil }
 func (d *archiveDir) Close() error               { return nil }
 
 func (d *archiveDir) Read([]byte) (int, error) {
-	return 0, &fs.PathError{Op: "read", Path: d.name, Err: errors.New("is a directory")}
+	return 0, &fs.PathError{Op: "read", Path: d.name, Err: vfs.ErrIsDir}
 }
 
 func (d *archiveDir) ReadDir(n int) ([]fs.DirEntry, error) {

@@ -6,7 +6,6 @@
 package iofs
 
 import (
-	"errors"
 	"io"
 	"io/fs"
 	"sync"
@@ -140,7 +139,7 @@ func (f *file) err(op string, err error) error {
 func (f *file) ReadDir(n int) ([]fs.DirEntry, error) {
 	d, ok := f.inner.(fs.ReadDirFile)
 	if !ok {
-		return nil, f.err("readdir", errors.New("not a directory"))
+		return nil, f.err("readdir", vfs.ErrNotDir)
 	}
 	return d.ReadDir(n)
 }
