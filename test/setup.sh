@@ -12,8 +12,11 @@ mcopy mtools files-read-back-by-mtools
 nbdinfo libnbd-bin NBD-by-libnbd
 nbdcopy libnbd-bin NBD-by-libnbd,bench
 nbdfuse libnbd-bin NBD-by-libnbd
-fusermount3 fuse3 NBD-by-nbdfuse
+fusermount3 fuse3 NBD-by-nbdfuse,mount
 nbdkit nbdkit bench
+sqlite3 sqlite3 mount-under-sqlite
+rsync rsync mount-under-rsync
+git git mount-under-git
 fio fio NBD-by-fio,bench
 qemu-img qemu-utils images-by-qemu-img
 qemu-io qemu-utils images-by-qemu-io

@@ -10,13 +10,24 @@ package main
 import (
 	"context"
 	"os"
+	"path/filepath"
+	"slices"
 )
 
 // version is set when the program is linked; a build without it takes the
 // version of the module.
 var version string
 
-func main() { os.Exit(run(context.Background(), os.Args[1:])) }
+func main() { os.Exit(run(context.Background(), arguments(os.Args))) }
+
+// arguments returns the arguments of the command line, which mount(8) writes in
+// its own way when it calls the program by the name of a helper.
+func arguments(argv []string) []string {
+	if slices.Contains(mountHelpers, filepath.Base(argv[0])) {
+		return asHelper(argv[1:])
+	}
+	return argv[1:]
+}
 
 // run executes the command line and returns the exit code.
 func run(ctx context.Context, args []string) int {

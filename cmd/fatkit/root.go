@@ -44,7 +44,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newServe(), newBuild(), newMkfs(), newImage(),
 		newLs(), newTree(), newCat(), newCp(), newMv(), newRm(), newMkdir(), newTouch(), newAttrib(), newDf(), newDu(), newLabel(), newCheck(), newInfo(), newLayout(),
-		newShell(),
+		newShell(), newMount(), newUmount(),
 		newStatus(), newRefresh(), newSync(), newConfirm(), newDiscard(), newTrash(),
 		newVersion(), newDocs(root),
 	)

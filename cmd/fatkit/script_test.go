@@ -42,6 +42,7 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Defer(func() { os.RemoveAll(dir) })
+			env.Defer(func() { tools.UnmountBelow(env.WorkDir) })
 			env.Setenv("XDG_RUNTIME_DIR", dir)
 			env.Setenv("SHORT", dir)
 			env.Setenv("XDG_STATE_HOME", filepath.Join(dir, "state"))
@@ -57,7 +58,8 @@ func TestScripts(t *testing.T) {
 }
 
 // haveTools is the condition [tools:a,b]: the programs are there; and the
-// condition [python3-libnbd]: Debian's package of that name is. Where CI is set a
+// condition [python3-libnbd]: Debian's package of that name is. [fuse] says that
+// this machine has FUSE, which a container may lack whatever is installed. Where CI is set a
 // missing one is an error.
 func haveTools(cond string) (bool, error) {
 	names, ok := strings.CutPrefix(cond, "tools:")
@@ -67,6 +69,9 @@ func haveTools(cond string) (bool, error) {
 			return false, fmt.Errorf("%s is not installed: %w", cond, err)
 		}
 		return err == nil, nil
+	}
+	if cond == "fuse" {
+		return tools.FUSE() == nil, nil
 	}
 	if !ok {
 		return false, fmt.Errorf("unknown condition %q", cond)

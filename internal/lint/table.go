@@ -64,6 +64,7 @@ var external = map[string][]string{
 	"block/file":             {"golang.org/x/sys"},
 	"block/copy":             {"golang.org/x/sys", "golang.org/x/sync"},
 	"block/overlay":          {"golang.org/x/sys"},
+	"fusemount":              {"github.com/hanwen/go-fuse/v2", "golang.org/x/sys"},
 	"internal/hostfs":        {"golang.org/x/sys"},
 	"internal/format/fatfmt": {"golang.org/x/text"},
 	"vvfat":                  {"golang.org/x/sys", "golang.org/x/sync", "golang.org/x/text"},

@@ -8,6 +8,7 @@ package tools
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,6 +29,7 @@ var packages = map[string]string{
 	"qemu-system-x86_64": "qemu-system-x86", "sfdisk": "fdisk", "sgdisk": "gdisk",
 	"mkfs.ext4": "e2fsprogs", "e2fsck": "e2fsprogs", "mkfs.xfs": "xfsprogs", "xfs_repair": "xfsprogs",
 	"fusermount3": "fuse3", "umount": "mount", "busybox": "busybox-static", "dpkg": "dpkg", "apt-get": "apt",
+	"sqlite3": "sqlite3", "rsync": "rsync", "git": "git", "tar": "tar", "cp": "coreutils",
 }
 
 // Lookup returns the path of a program, or "". It also looks where
@@ -61,6 +63,18 @@ func Need(t testing.TB, names ...string) {
 	if len(missing) > 0 {
 		Missing(t, "programs not installed: "+strings.Join(missing, ", ")+"; test/setup.sh installs them")
 	}
+}
+
+// FUSE says why nothing can be mounted by FUSE on this machine, if so.
+func FUSE() error {
+	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	if os.Getuid() != 0 && Lookup("fusermount3") == "" {
+		err = errors.New("fusermount3 (package fuse3) is not installed")
+	}
+	return errors.Join(err, f.Close())
 }
 
 // Missing skips the test because of what, and fails it where CI is set.
