@@ -136,47 +136,48 @@ type stuck struct {
 
 // Open begins or resumes the session of a generation. A commit that a crash
 // interrupted is completed first.
-func Open(ctx context.Context, p Place, o Options) (s *Session, err error) {
+func Open(ctx context.Context, p Place, o Options) (*Session, error) {
 	o.complete()
-	s = &Session{o: o, place: p, cat: catalog.New(catalog.FromLayout(p.Layout, p.FSID))}
+	s := &Session{o: o, place: p, cat: catalog.New(catalog.FromLayout(p.Layout, p.FSID))}
 	s.state.init()
 	s.seen.pieces = piecesOf(p.Layout)
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.closeAll())
-		}
-	}()
-	open, err := s.replay()
-	if err != nil {
-		return nil, err
-	}
-	s.where.init(&s.place, p.Layout)
-	s.where.set(s.cat, &s.state)
-	disk := o.Disk
-	disk.Locate = s.where.locate
-	s.base = vvfat.NewDisk(p.Layout, disk)
-	if err := s.openOverlay(ctx); err != nil {
-		return nil, err
-	}
-	if err := s.openEngines(open != nil); err != nil {
-		return nil, err
-	}
-	if open != nil {
-		if err := s.finishOpen(ctx, open); err != nil {
-			return nil, fmt.Errorf("complete the commit that was interrupted: %w", err)
-		}
-	}
-	if err := s.resume(ctx); err != nil {
-		return nil, err
-	}
-	if err := s.exec.Sweep(); err != nil {
-		return nil, err
-	}
-	if err := s.inheritTrash(); err != nil {
-		return nil, err
+	if err := s.begin(ctx); err != nil {
+		return nil, errors.Join(err, s.closeAll())
 	}
 	s.loop.start(s)
 	return s, nil
+}
+
+// begin opens what the session stands on, in the state in which the last one left
+// it, and completes what that had begun.
+func (s *Session) begin(ctx context.Context) error {
+	open, err := s.replay()
+	if err != nil {
+		return err
+	}
+	s.where.init(&s.place, s.place.Layout)
+	s.where.set(s.cat, &s.state)
+	disk := s.o.Disk
+	disk.Locate = s.where.locate
+	s.base = vvfat.NewDisk(s.place.Layout, disk)
+	if err := s.openOverlay(ctx); err != nil {
+		return err
+	}
+	if err := s.openEngines(open != nil); err != nil {
+		return err
+	}
+	if open != nil {
+		if err := s.finishOpen(ctx, open); err != nil {
+			return fmt.Errorf("complete the commit that was interrupted: %w", err)
+		}
+	}
+	if err := s.resume(ctx); err != nil {
+		return err
+	}
+	if err := s.exec.Sweep(); err != nil {
+		return err
+	}
+	return s.inheritTrash()
 }
 
 // openOverlay opens the guest's disk.
