@@ -40,13 +40,15 @@ func manyFiles(n int) map[string]string {
 	return files
 }
 
-// destructions are what the brake must stop, or the diff must wait for: none of
-// them may change the host's tree.
-var destructions = []struct {
+type destruction struct {
 	name    string
 	do      func(w *world)
 	lasting bool
-}{
+}
+
+// destructions are what the brake must stop, or the diff must wait for: none of
+// them may change the host's tree.
+var destructions = []destruction{
 	{"wiped FAT", func(w *world) {
 		g := w.lay.Geometry()
 		w.raw(w.lay.VolumeOffset()+g.FATOffset(0), make([]byte, g.FATBytes()))
@@ -93,41 +95,47 @@ var destructions = []struct {
 	{"everything zeroed", func(w *world) { w.raw(0, make([]byte, 4<<20)) }, true},
 }
 
-// TestBrakeDestructions destroys the guest's disk in several ways, on a small
-// tree and on a large one: the host's tree stays, also over a restart, and the
-// status says why.
-func TestBrakeDestructions(t *testing.T) {
+// caseDestruction destroys the guest's disk, all at once and slowly, and removes
+// directories that hold more than the guest knows.
+func caseDestruction(t *testing.T) {
 	for _, d := range destructions {
 		for _, n := range []int{12, 150} {
-			t.Run(fmt.Sprintf("%s, %d files", d.name, n), func(t *testing.T) {
-				w := newWorld(t, 16, manyFiles(n))
-				w.deletes = 100
-				w.must(w.open())
-				want := w.hostTree()
-				d.do(w)
-				for range 3 {
-					err := w.s.Sync(t.Context())
-					if !errors.Is(err, writeback.ErrPending) {
-						t.Fatalf("sync: %v\n%+v", err, w.s.Status())
-					}
-					if diff := fatguest.Difference(want, w.hostTree()); diff != "" {
-						t.Fatalf("the host's tree was changed:\n%s", diff)
-					}
-					if st := w.s.Status(); len(st.Brake)+len(st.Pending) == 0 || st.BrakeLasts != d.lasting {
-						t.Fatalf("status: %+v", st)
-					}
-					w.must(w.s.Close(context.Background()))
-					w.must(w.open())
-				}
-				w.abandon()
-			})
+			t.Run(fmt.Sprintf("%s, %d files", d.name, n), func(t *testing.T) { destroy(t, d, n) })
 		}
 	}
+	t.Run("half a chain", halfChain)
+	t.Run("slow deletion of everything", slowDeletion)
+	t.Run("rmdir over hidden children", hiddenChildren)
 }
 
-// TestBrakeSlowDeletion deletes one file at a time: the deletions add up over
+// destroy destroys the disk of a tree of n files: the host's tree stays, also
+// over restarts, and the status says why.
+func destroy(t *testing.T, d destruction, n int) {
+	w := newWorld(t, 16, manyFiles(n))
+	w.deletes = 100
+	w.must(w.open())
+	want := w.hostTree()
+	d.do(w)
+	for range 3 {
+		err := w.s.Sync(t.Context())
+		if !errors.Is(err, writeback.ErrPending) {
+			t.Fatalf("sync: %v\n%+v", err, w.s.Status())
+		}
+		if diff := fatguest.Difference(want, w.hostTree()); diff != "" {
+			t.Fatalf("the host's tree was changed:\n%s", diff)
+		}
+		if st := w.s.Status(); len(st.Brake)+len(st.Pending) == 0 || st.BrakeLasts != d.lasting {
+			t.Fatalf("status: %+v", st)
+		}
+		w.must(w.s.Close(context.Background()))
+		w.must(w.open())
+	}
+	w.abandon()
+}
+
+// slowDeletion deletes one file at a time: the deletions add up over
 // commits and restarts, and a confirmation lets through those that wait.
-func TestBrakeSlowDeletion(t *testing.T) {
+func slowDeletion(t *testing.T) {
 	w := newWorld(t, 16, manyFiles(150))
 	w.deletes = 100
 	w.must(w.open())
@@ -168,6 +176,29 @@ func TestBrakeSlowDeletion(t *testing.T) {
 		t.Fatalf("%+v", st)
 	}
 	w.must(w.s.Close(context.Background()))
+}
+
+// hiddenChildren removes a directory in which the host has made something since:
+// it stays with that, kept aside and not pending.
+func hiddenChildren(t *testing.T) {
+	w := newWorld(t, 16, lowerFixture)
+	w.must(w.open())
+	w.mount()
+	w.must(hostCreate(w.m.Foreign("share"), "d/e/hidden", hostText))
+	w.must(errors.Join(w.guest.RemoveAll("d"), w.guest.Sync()))
+	for range 2 {
+		w.must(w.s.Sync(t.Context()))
+		tree := w.hostTree()
+		if _, ok := tree["d/x"]; ok || tree["d/e/hidden"] != hostText {
+			t.Fatalf("%q", tree)
+		}
+		if st := w.s.Status(); len(st.Settled) != 2 || len(st.Pending) != 0 || st.Settled[0].Path != "d/e" {
+			t.Fatalf("%+v", st)
+		}
+		w.must(w.s.Close(context.Background()))
+		w.must(w.open())
+	}
+	w.abandon()
 }
 
 // TestDiscard gives up what the brake holds back: the host's files stay, what

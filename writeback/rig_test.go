@@ -41,6 +41,12 @@ type rig struct {
 
 func newRig(t testing.TB, fatType int, files map[string]string) *rig {
 	t.Helper()
+	return newRigOf(t, fatType, files, func(*rig) {})
+}
+
+// newRigOf makes a rig of which some things are changed before it starts.
+func newRigOf(t testing.TB, fatType int, files map[string]string, change func(r *rig)) *rig {
+	t.Helper()
 	r := &rig{t: t, dir: t.TempDir(), state: t.TempDir(), clock: time.Date(2026, 3, 4, 5, 6, 8, 0, time.UTC)}
 	r.layout = vvfat.Options{FAT: fatType, Name: "share", Location: time.UTC}
 	if fatType == 32 {
@@ -50,6 +56,7 @@ func newRig(t testing.TB, fatType int, files map[string]string) *rig {
 	for name, data := range files {
 		r.hostWrite(name, data)
 	}
+	change(r)
 	r.start(true)
 	return r
 }

@@ -31,19 +31,31 @@ type world struct {
 	dev     *crash.Device
 	head    []byte
 	fsid    uint64
+	shape   vvfat.Options
 	tree    strings.Builder
 	s       *writeback.Session
 	lay     *vvfat.Layout
 	guest   *fat.Volume
 	clock   time.Time
 	unclean bool
-	deletes int // MaxDeletes; 0 is no limit that matters
+	deletes int           // MaxDeletes; 0 is no limit that matters
+	settle  time.Duration // 0: commits are made when somebody asks
 	events  []writeback.Event
 }
 
 const overlayBytes = 64 << 20
 
 func newWorld(t testing.TB, typ int, files map[string]string) *world {
+	t.Helper()
+	o := vvfat.Options{FAT: typ}
+	if typ == 32 {
+		o.ClusterBytes, o.SizeBytes = 512, 48<<20
+	}
+	return newWorldOf(t, o, files)
+}
+
+// newWorldOf makes a world whose disk has another shape.
+func newWorldOf(t testing.TB, o vvfat.Options, files map[string]string) *world {
 	t.Helper()
 	w := &world{t: t, m: hosttwin.New(), dev: crash.New(overlayBytes), clock: time.Date(2026, 3, 4, 5, 6, 8, 0, time.UTC)}
 	root := w.m.Foreign(".")
@@ -60,23 +72,28 @@ func newWorld(t testing.TB, typ int, files map[string]string) *world {
 		w.must(hostWrite(share, name, files[name]))
 	}
 	w.m.Settle()
-	o := vvfat.Options{FAT: typ, Name: "share", Location: time.UTC}
-	if typ == 32 {
-		o.ClusterBytes, o.SizeBytes = 512, 48<<20
-	}
-	host := w.m.Foreign("share")
-	tree, err := vvfat.ScanHost(t.Context(), host, vvfat.ScanOptions{})
-	w.must(err)
-	lay, err := vvfat.NewLayout(tree, o)
-	w.must(err)
-	w.head, err = lay.EncodeHead()
-	w.must(err)
-	w.must(tree.Encode(&w.tree))
+	o.Name, o.Location = "share", time.UTC
+	w.shape = o
+	lay := w.present(o)
 	u, err := share.Usage()
 	w.must(err)
 	w.fsid = u.FSID
 	w.must(overlay.Create(w.dev, lay.Size()))
 	return w
+}
+
+// present lays the share out as the disk of a generation.
+func (w *world) present(o vvfat.Options) *vvfat.Layout {
+	w.t.Helper()
+	tree, err := vvfat.ScanHost(w.t.Context(), w.m.Foreign("share"), vvfat.ScanOptions{})
+	w.must(err)
+	lay, err := vvfat.NewLayout(tree, o)
+	w.must(err)
+	w.head, err = lay.EncodeHead()
+	w.must(err)
+	w.tree.Reset()
+	w.must(tree.Encode(&w.tree))
+	return lay
 }
 
 func (w *world) must(err error) {
@@ -140,6 +157,9 @@ func (w *world) open() error {
 	o := writeback.Options{Settle: -1, MaxAge: time.Hour, MaxDeletes: 1 << 20, Now: w.now}
 	if w.deletes > 0 {
 		o.MaxDeletes = w.deletes
+	}
+	if w.settle > 0 {
+		o.Settle = w.settle
 	}
 	o.Event = func(e writeback.Event) { w.events = append(w.events, e) }
 	o.Overlay.Unclean = w.unclean
