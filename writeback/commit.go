@@ -188,7 +188,7 @@ func applyDelta(c *catalog.Catalog, d *plan.Delta) error {
 // stays until the generation ends.
 func (s *Session) dropKept(d *plan.Delta) {
 	for _, k := range d.Kept {
-		if k.ID == catalog.Root {
+		if k.ID == catalog.Root && !k.Stays {
 			// What cannot be removed now goes with the generation.
 			_, _ = s.exec.Drop(apply.Object{At: apply.Place{Dir: apply.Kept, Name: k.Name}, ID: k.Inode})
 		}

@@ -80,3 +80,31 @@ func (w *world) judgePart(saved, at string, lost bool) {
 		w.t.Fatalf("the map of what is missing is %q, want %q", aside[saved+".missing"], want)
 	}
 }
+
+// TestCopyKeepsBase changes a part of a file twice, the second time while it has
+// another name on the host, so that it is copied. The guest still reads the rest of
+// it, which lies in the inode that was displaced first.
+func TestCopyKeepsBase(t *testing.T) {
+	w := newWorld(t, 16, partFixture)
+	w.must(w.open())
+	w.mount()
+	for i, at := range []int64{1024, 4096, 9000} {
+		if i == 1 {
+			w.must(hostLink(w.m.Foreign("share"), "a.txt", "second name"))
+		}
+		w.must(fatguest.Patch(w.guest, "a.txt", []byte(guestText), at))
+		w.must(w.guest.Sync())
+		w.must(w.s.Sync(t.Context()))
+	}
+	w.must(w.s.Close(t.Context()))
+	w.must(w.open())
+	w.mount()
+	guest, host := w.guestTree(), w.hostTree()
+	if guest["a.txt"] != host["a.txt"] || strings.Count(guest["a.txt"], guestText) != 3 {
+		t.Fatalf("guest and host differ, or the changes are not there: %d and %d bytes", len(guest["a.txt"]), len(host["a.txt"]))
+	}
+	if n := strings.Count(host["second name"], guestText); n != 1 {
+		t.Fatalf("the other name shows %d changes, want the one of before", n)
+	}
+	w.abandon()
+}

@@ -218,6 +218,7 @@ type run struct {
 
 	dirIDs  map[objectKey]DirID        // the directories of the plan
 	missing map[DirID]bool             // those that could not be brought into the tree
+	besides map[objectKey]Place        // what moves brought to another place than the plan says
 	later   map[objectKey][]int        // moves by object, in order
 	patched map[uint64]hostfs.Identity // by tag, what patches made
 	patches map[uint64]bool            // tags of patches
@@ -241,7 +242,7 @@ func (x *Executor) newRun(ctx context.Context, p *Plan) *run {
 	r := &run{
 		x: x, ctx: ctx, plan: p, dirs: x.newDirTable(p.Dirs),
 		results: Results{Epoch: p.Epoch},
-		dirIDs:  map[objectKey]DirID{}, missing: map[DirID]bool{},
+		dirIDs:  map[objectKey]DirID{}, missing: map[DirID]bool{}, besides: map[objectKey]Place{},
 		later: map[objectKey][]int{}, patched: map[uint64]hostfs.Identity{}, touched: map[DirID]bool{}, patches: map[uint64]bool{},
 	}
 	for i := range p.Patches {
@@ -261,15 +262,20 @@ func (x *Executor) newRun(ctx context.Context, p *Plan) *run {
 func (r *run) steps() {
 	p := r.plan
 	for i := range p.Moves { // all of them: half a cycle of names would be worse
-		r.step(OpMove, p.Moves[i].Tag, func() Result { return r.noteDir(i, r.move(i)) })
+		if m := &p.Moves[i]; m.Displaces != nil {
+			r.follow(&m.To, *m.Displaces)
+		}
+		r.step(OpMove, p.Moves[i].Tag, func() Result { return r.note(i, r.move(i)) })
 	}
 	for i := range p.Patches {
+		r.follow(&p.Patches[i].At, p.Patches[i].ID)
 		r.step(OpPatch, p.Patches[i].Tag, func() Result { return r.patch(&p.Patches[i]) })
 	}
 	for i := range p.Rmdirs {
 		r.step(OpRmdir, p.Rmdirs[i].Tag, func() Result { return r.rmdir(&p.Rmdirs[i]) })
 	}
 	for i := range p.Attrs {
+		r.follow(&p.Attrs[i].At, p.Attrs[i].ID)
 		r.step(OpAttr, p.Attrs[i].Tag, func() Result { return r.attr(&p.Attrs[i]) })
 	}
 }

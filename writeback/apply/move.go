@@ -51,11 +51,28 @@ func (r *run) move(i int) Result {
 // errNoDir says that a directory is not in the tree yet.
 var errNoDir = errors.New("its directory could not be made")
 
-// noteDir notes where a directory of the plan is after move i. One that is still
+// note notes where the object of move i is after it.
+func (r *run) note(i int, res Result) Result {
+	m := &r.plan.Moves[i]
+	if res.Status == Conflict && res.Kind != Gone && res.At.Name != "" && res.At != m.To && !res.At.aside() {
+		r.besides[keyOf(m.Object)] = res.At
+	}
+	return r.noteDir(m, res)
+}
+
+// follow makes at the place of an inode that a move brought elsewhere: the steps
+// after it mean that inode, not what has its name.
+func (r *run) follow(at *Place, id hostfs.Identity) {
+	if p, ok := r.besides[keyOf(id)]; ok {
+		*at = p
+	}
+}
+
+// noteDir notes where a directory of the plan is after a move. One that is still
 // aside takes in nothing: what is moved there would vanish from the tree.
-func (r *run) noteDir(i int, res Result) Result {
-	id, ok := r.dirIDs[keyOf(r.plan.Moves[i].Object)]
-	if !ok || !r.plan.Moves[i].Object.Mode.IsDir() {
+func (r *run) noteDir(m *Move, res Result) Result {
+	id, ok := r.dirIDs[keyOf(m.Object)]
+	if !ok || !m.Object.Mode.IsDir() {
 		return res
 	}
 	d := &r.dirs.dirs[id]

@@ -53,6 +53,7 @@ type Inode struct {
 	// is the host's doing.
 	ID      hostfs.Identity
 	Made    bool // a commit made it: it may be changed in place. The base serves the others.
+	Copy    bool // it may not be changed in place all the same: its next contents are a new inode
 	Alias   bool // reached through a symbolic link, as is all below it
 	Link    bool // itself a symbolic link on the host
 	Foreign bool // on another file system than the root

@@ -98,6 +98,9 @@ func (x *deltas) one(p *Prospect, o *outcome) {
 	failed := ""
 	for i := range o.moves {
 		failed = x.moved(p, &obj, &o.moves[i], failed)
+		if m := &o.moves[i]; m.Status == apply.Conflict && m.At.Name != "" && o.conflict.Kind == apply.Gone {
+			x.conflict(p, m) // where the contents are that did not find the old ones
+		}
 		if o.moves[i].HostRemoved && o.conflict == nil {
 			x.d.Conflicts = append(x.d.Conflicts, Conflict{Path: p.Path, Kind: apply.Gone, Change: p.Kind, Saved: p.Path, Time: x.now})
 		}
@@ -136,11 +139,14 @@ func (x *deltas) moved(p *Prospect, obj *catalog.Object, r *apply.Result, failed
 		if r.At.Dir == apply.Stage {
 			return failed // on its way
 		}
+		if replaces && obj.Inode.Lost {
+			*obj, failed = p.Object, "" // only the old contents were not there to be moved
+		}
 		obj.Inode.ID = r.ID
 		obj.Inode.Made = obj.Inode.Made || replaces || p.Old == nil
 		return failed
 	case apply.Conflict:
-		return x.movedBeside(p, obj, r, failed)
+		return x.movedBeside(p, obj, r, replaces, failed)
 	}
 	if p.Old != nil && failed == "" {
 		x.goBack(p, obj, replaces)
@@ -150,17 +156,25 @@ func (x *deltas) moved(p *Prospect, obj *catalog.Object, r *apply.Result, failed
 
 // movedBeside brings obj up to date with a move that met something of the
 // host's.
-func (x *deltas) movedBeside(p *Prospect, obj *catalog.Object, r *apply.Result, failed string) string {
+func (x *deltas) movedBeside(p *Prospect, obj *catalog.Object, r *apply.Result, replaces bool, failed string) string {
+	found := r.Kind != apply.Gone && r.At.Name != ""
+	if found && replaces && obj.Inode.Lost {
+		*obj, failed = p.Object, "" // as in moved
+	}
 	switch {
-	case r.Kind == apply.Gone || r.At.Name == "":
-		// The host moved or removed it. What the guest has is made anew.
+	case !found:
+		// The host moved or removed it. What the guest has is made anew: to the
+		// next comparison all of it is new.
+		if !obj.IsDir() {
+			obj.Chain, obj.Entry.Size = nil, 0
+		}
 		obj.Inode.Lost, obj.Inode.ID = true, hostfs.Identity{}
-		revert(p, obj)
 		return "the host moved or removed it"
 	case r.At.Dir == apply.Conflicts:
 		obj.Inode.Lost, obj.Inode.ID = true, r.ID
 	default:
-		obj.Inode.Name, obj.Inode.ID, obj.Inode.Made = r.At.Name, r.ID, true
+		obj.Inode.Name, obj.Inode.ID = r.At.Name, r.ID
+		obj.Inode.Made = obj.Inode.Made || replaces || p.Old == nil
 	}
 	return failed
 }
@@ -197,13 +211,13 @@ func patched(p *Prospect, obj *catalog.Object, r *apply.Result, failed string) s
 	switch r.Status {
 	case apply.Conflict:
 		// The next commit saves the whole of the guest's version beside it.
-		obj.Inode.Made, obj.Inode.Lost = false, r.Kind == apply.Gone
+		obj.Inode.Copy, obj.Inode.Lost = true, r.Kind == apply.Gone
 		return reasonText(failed, "the host changed it meanwhile")
 	case apply.NeedsCopy:
-		obj.Inode.Made = false
+		obj.Inode.Copy = true
 		return reasonText(failed, "it cannot be changed in place, and will be copied")
 	case apply.Torn:
-		obj.Inode.Made = false
+		obj.Inode.Copy = true
 		if r.ID.Ino != 0 {
 			obj.Inode.ID = r.ID
 		}
@@ -250,6 +264,10 @@ func (x *deltas) removed(p *Prospect, o *outcome) {
 	if o.rmdir != nil {
 		switch o.rmdir.Status {
 		case apply.NotEmpty:
+			// The guest gives its clusters to others, which are not this directory.
+			kept := p.Object
+			kept.Chain = nil
+			x.d.Put = append(x.d.Put, kept)
 			x.d.Failed[p.Object.ID] = HiddenChildren
 			return
 		case apply.Waiting:
@@ -287,7 +305,7 @@ func (x *deltas) displaced(p *Prospect, o *outcome) {
 		}
 		k := Kept{Name: r.Displaced.Name, Inode: r.DisplacedID, ID: p.Object.ID, Path: p.Path, Mtime: p.Old.Inode.ID.Mtime}
 		if !x.isBase(p.Object.ID) || p.Old.Inode.Made {
-			k.ID = catalog.Root // nobody needs it
+			k.ID, k.Stays = catalog.Root, p.Old.Inode.Copy // the guest does not stand on it
 		}
 		x.d.Kept = append(x.d.Kept, k)
 	}

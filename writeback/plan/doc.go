@@ -160,4 +160,5 @@ type Kept struct {
 	ID    catalog.ID
 	Path  string
 	Mtime int64 // that the base is to find
+	Stays bool  // a program of the host may have written to it: it is kept until the generation ends
 }

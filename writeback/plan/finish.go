@@ -151,7 +151,7 @@ func (w *build) prospect(c *diff.Change) Prospect {
 		old := *c.Old
 		p.Old = &old
 		if s.object == nil {
-			p.Object.Inode.Made, p.Object.Inode.ID = old.Inode.Made, old.Inode.ID
+			p.Object.Inode.Made, p.Object.Inode.Copy, p.Object.Inode.ID = old.Inode.Made, old.Inode.Copy, old.Inode.ID
 			if a, ok := w.attr(c); ok {
 				p.Mtime = a.Mtime
 			}

@@ -165,7 +165,7 @@ func (w *build) stageFile(c *diff.Change) error {
 	}
 	spec := w.spec(c)
 	if c.Kind == diff.Update && !c.Old.Inode.Lost {
-		if c.Old.Inode.Made {
+		if c.Old.Inode.Made && !c.Old.Inode.Copy {
 			done, err := w.patch(c)
 			if done || err != nil {
 				return err
