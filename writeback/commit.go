@@ -72,6 +72,7 @@ func (s *Session) compare(e *overlay.Epoch, settled bool) (*diff.Result, error) 
 
 // leave tells the Differ that nothing of a result was done.
 func (s *Session) leave(res *diff.Result) error {
+	s.owe(res, nil)
 	return s.differ.Commit(res, func(*diff.Change) diff.Outcome { return diff.Outcome{} })
 }
 
@@ -160,11 +161,12 @@ func (s *Session) record(d *plan.Delta, res *diff.Result) error {
 	for _, id := range d.Remove {
 		removed[id] = true
 	}
-	return s.differ.Commit(res, func(c *diff.Change) diff.Outcome {
+	done := func(c *diff.Change) bool {
 		_, failed := d.Failed[c.ID]
-		o := put[c.ID]
-		return diff.Outcome{Done: !failed && (o != nil || removed[c.ID]), Object: o}
-	})
+		return !failed && (put[c.ID] != nil || removed[c.ID])
+	}
+	s.owe(res, done)
+	return s.differ.Commit(res, func(c *diff.Change) diff.Outcome { return diff.Outcome{Done: done(c), Object: put[c.ID]} })
 }
 
 // applyDelta brings a catalog up to date with a recorded commit.

@@ -32,7 +32,8 @@ type Options struct {
 	ShortNames plan.ShortNames
 	// DryRun plans and reports, and changes nothing on the host.
 	DryRun bool
-	// Overlay is for the guest's disk. IsMetadata and OnWrite are the session's.
+	// Overlay is for the guest's disk. IsMetadata, MetadataBytes, Charge and
+	// OnWrite are the session's.
 	Overlay overlay.Options
 	// Disk is for the base. Locate is the session's.
 	Disk vvfat.DiskOptions
@@ -102,6 +103,7 @@ type Session struct {
 	base    *vvfat.Disk
 	disk    *overlay.Disk
 	where   whereabouts
+	space   space
 	journal *journal.Journal
 
 	// mu is held by a commit and by what changes the same things.
@@ -183,18 +185,14 @@ func (s *Session) begin(ctx context.Context) error {
 // openOverlay opens the guest's disk.
 func (s *Session) openOverlay(ctx context.Context) error {
 	o := s.o.Overlay
-	o.IsMetadata = s.isMetadata
+	s.space.init(s.place.Layout, s.place.Features.Reflink)
+	o.IsMetadata, o.MetadataBytes = s.space.isMetadata, s.space.metadataBytes()
+	if !s.o.DryRun {
+		o.Charge = s.space.charge
+	}
 	disk, err := overlay.Open(ctx, s.place.Overlay, s.base, o)
 	s.disk = disk
 	return err
-}
-
-// isMetadata reports whether a range of the disk lies before the clusters: boot
-// sectors, FATs, the root directory of FAT12 and FAT16. They stay writable when
-// the overlay is full.
-func (s *Session) isMetadata(off, n int64) bool {
-	g := s.place.Layout.Geometry()
-	return off+n <= s.place.Layout.VolumeOffset()+g.DataOffset()
 }
 
 // openEngines makes what compares, plans and applies. interrupted says that an

@@ -41,6 +41,7 @@ type world struct {
 	deletes int           // MaxDeletes; 0 is no limit that matters
 	settle  time.Duration // 0: commits are made when somebody asks
 	events  []writeback.Event
+	tune    func(*writeback.Options) // may be nil
 }
 
 const overlayBytes = 64 << 20
@@ -163,6 +164,9 @@ func (w *world) open() error {
 	}
 	o.Event = func(e writeback.Event) { w.events = append(w.events, e) }
 	o.Overlay.Unclean = w.unclean
+	if w.tune != nil {
+		w.tune(&o)
+	}
 	features := hostfs.Features{NoReplace: true, Exchange: true, Link: true, Birth: true, UserXattr: true}
 	w.s, err = writeback.Open(w.t.Context(), writeback.Place{
 		Tree: share, Aside: w.m.Root("state/aside"), Features: features, Journal: jdir, Overlay: unclosed{w.dev}, Layout: lay, FSID: w.fsid,

@@ -16,8 +16,8 @@ import (
 	"github.com/fatkit/fatkit/writeback/statedir"
 )
 
-// spaceReserve is how much of the state folder's file system only metadata of
-// the disk may fill, so that a guest can still delete and unmount.
+// spaceReserve is how much of a file system stays free beside the metadata of
+// the disk, for journals and directories.
 const spaceReserve = 64 << 20
 
 // scan looks at the directory and lays out its disk, with the identity of prev if
@@ -89,7 +89,7 @@ func (d *Directory) run(ctx context.Context, l *vvfat.Layout, report func(stack.
 	if err := d.gen.SetSettled(false); err != nil {
 		return nil, err
 	}
-	o, err := d.sessionOptions(report)
+	o, err := d.sessionOptions(l, report)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func (d *Directory) run(ctx context.Context, l *vvfat.Layout, report func(stack.
 }
 
 // sessionOptions completes the options of a session.
-func (d *Directory) sessionOptions(report func(stack.Event)) (writeback.Options, error) {
+func (d *Directory) sessionOptions(l *vvfat.Layout, report func(stack.Event)) (writeback.Options, error) {
 	o := d.o.Options
 	o.Event = func(e writeback.Event) {
 		if e.Kind == writeback.EventCommit {
@@ -141,17 +141,17 @@ func (d *Directory) sessionOptions(report func(stack.Event)) (writeback.Options,
 		report(stack.Event{Kind: stack.Changed, Path: e.Path, Text: "reads fail: " + e.Err.Error()})
 	}
 	folder := d.state.Folder()
-	free := func() (int64, error) {
-		u, err := folder.Usage()
-		return u.FreeBytes, err
-	}
+	free := freeBytes(folder)
 	now, err := free()
 	if err != nil {
 		return o, err
 	}
 	o.Overlay = overlay.Options{
-		LimitBytes: d.o.OverlayLimit, ReserveBytes: min(spaceReserve, now/16), FreeBytes: free,
+		LimitBytes: d.o.OverlayLimit, ReserveBytes: min(spaceReserve+writeback.MetadataBytes(l), now/16), FreeBytes: free,
 		TempDir: d.state.Path(), Unclean: d.last.Unclean,
+	}
+	if d.place.InTree { // on another file system than the state folder
+		o.Overlay.CarryFree = freeBytes(d.tree)
 	}
 	if o.Overlay.LimitBytes == 0 {
 		st, err := folder.Stat(d.gen.Overlay())
@@ -161,6 +161,14 @@ func (d *Directory) sessionOptions(report func(stack.Event)) (writeback.Options,
 		o.Overlay.LimitBytes = now/2 + st.Size
 	}
 	return o, nil
+}
+
+// freeBytes returns a function that says how much room a file system has.
+func freeBytes(w hostfs.Writable) func() (int64, error) {
+	return func() (int64, error) {
+		u, err := w.Usage()
+		return u.FreeBytes, err
+	}
 }
 
 // event translates what a session tells.

@@ -294,7 +294,7 @@ func (s *session) wait(id catalog.ID, why problem) {
 // waitEntry says that an entry that is no object yet is not complete.
 func (s *session) waitEntry(f *found, why problem) {
 	s.next[f.dir] = true
-	s.res.Waiting = append(s.res.Waiting, Waiting{Path: join(s.path(f.dir), f.entry.Name), Reason: string(why)})
+	s.res.Waiting = append(s.res.Waiting, Waiting{Path: join(s.path(f.dir), f.entry.Name), Reason: string(why), Bytes: int64(f.entry.Size)})
 }
 
 // fewExtents is the length of a chain that is searched from its beginning.

@@ -128,6 +128,7 @@ type Waiting struct {
 	ID     catalog.ID // catalog.Root for what is not an object yet
 	Path   string     // on the guest's disk
 	Reason string
+	Bytes  int64 // of contents that are to come, as far as that is known
 }
 
 // Alarm is a reason to believe that a disk was overwritten.

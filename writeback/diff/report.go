@@ -24,7 +24,7 @@ func (s *session) report() error {
 	for _, id := range sortedKeys(s.walks) {
 		if w := s.walks[id]; w.why != "" && s.now[id] == nil && !s.isGone[id] {
 			s.next[id] = true
-			s.res.Waiting = append(s.res.Waiting, Waiting{id, s.path(id), string(w.why)})
+			s.res.Waiting = append(s.res.Waiting, Waiting{ID: id, Path: s.path(id), Reason: string(w.why)})
 		}
 	}
 	if s.label != nil {
@@ -38,7 +38,7 @@ func (s *session) report() error {
 // keepWaiting reports an object that waits, and has it looked at next time.
 func (s *session) keepWaiting(id catalog.ID, st *state, why problem) {
 	s.next[st.parent] = true
-	report := Waiting{Path: s.path(id), Reason: string(why)}
+	report := Waiting{Path: s.path(id), Reason: string(why), Bytes: int64(st.entry.Size)}
 	if st.old != nil {
 		s.next[id], s.next[st.old.Parent] = true, true
 		report.ID = id
@@ -115,7 +115,7 @@ func (s *session) reportRemoved() error {
 	for _, o := range s.gone {
 		if why := s.stays[o.ID]; why != "" {
 			s.next[o.ID], s.next[o.Parent] = true, true
-			s.res.Waiting = append(s.res.Waiting, Waiting{o.ID, s.cat.GuestPath(o.ID), string(why)})
+			s.res.Waiting = append(s.res.Waiting, Waiting{ID: o.ID, Path: s.cat.GuestPath(o.ID), Reason: string(why)})
 			continue
 		}
 		s.res.Changes = append(s.res.Changes, &Change{Kind: Remove, ID: o.ID, Old: o})

@@ -15,6 +15,9 @@ const (
 	clusterSectors = clusterBytes / sectorBytes
 )
 
+// RoomBytes is the unit in which the image takes room.
+const RoomBytes = clusterBytes
+
 const (
 	pageWords = 512
 	pageBits  = pageWords * 64

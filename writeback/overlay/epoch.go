@@ -28,6 +28,7 @@ type Epoch struct {
 	gate block.Gate
 
 	written *bitmap // since the epoch before
+	charged int64   // what it takes to carry them, in bytes
 
 	// moved are the sectors that were written since the freeze, aside those of
 	// them whose old bytes are in the side file. A writer sets both before it writes.
@@ -69,6 +70,8 @@ func (d *Disk) Freeze(ctx context.Context) (*Epoch, error) {
 		return nil, ErrFrozen
 	}
 	e.written, d.since, d.epoch = d.since, newBitmap(n), e
+	e.charged = d.room.charged.Swap(0)
+	d.room.frozen.Store(e.charged)
 	d.moment.Unlock()
 	// A flush from here on covers every change before the moment.
 	if err := d.img.Flush(); err != nil {
@@ -102,7 +105,9 @@ func (e *Epoch) end(merge bool) error {
 	e.d.moment.Lock()
 	if merge {
 		e.d.since.addAll(e.written)
+		e.d.room.charged.Add(e.charged)
 	}
+	e.d.room.frozen.Store(0)
 	e.d.epoch = nil
 	e.d.moment.Unlock()
 	if side := e.side.Load(); side != nil {

@@ -22,9 +22,21 @@ type Options struct {
 	// FreeBytes returns the room that is left on the file system of the image.
 	// Nil leaves it unwatched.
 	FreeBytes func() (int64, error)
+	// Charge returns how much room it will take to carry a change of a range to
+	// where it belongs, beside the image; keep says that the change is made. It is
+	// asked about changes that take room in the image, and counted until the epoch
+	// that they are part of has ended with Commit. Nil means that nothing is
+	// carried anywhere.
+	Charge func(off, n int64, keep bool) int64
+	// CarryFree is FreeBytes of the file system where that room is taken; nil
+	// if it is the same.
+	CarryFree func() (int64, error)
 	// IsMetadata reports whether a range consists of what must stay writable
 	// at the limit. Nil means nothing does.
 	IsMetadata func(off, n int64) bool
+	// MetadataBytes is the room that all such ranges can take. It is set aside
+	// within LimitBytes, but for half of that at most.
+	MetadataBytes int64
 	// OnWrite is told of each change of the disk after it was made and before
 	// it is answered. It is called concurrently and must not block.
 	OnWrite func(off, n int64)
@@ -120,6 +132,7 @@ func (d *Disk) load(ctx context.Context) error {
 	count := d.size / sectorBytes
 	d.written, d.since, d.room.stored = newBitmap(count), newBitmap(count), newBitmap(count)
 	d.did.init()
+	d.room.metadata.Store(min(d.o.MetadataBytes, d.o.LimitBytes/2) / clusterBytes)
 	var extents []qcow2.MapExtent
 	for off := int64(0); off < d.size; off += loadWindow {
 		if err := ctx.Err(); err != nil {
@@ -137,7 +150,7 @@ func (d *Disk) load(ctx context.Context) error {
 			d.since.set(i, end)
 			d.written.set(i, end)
 			if e.FileOff >= 0 {
-				d.room.take(i, end)
+				d.room.take(d, i, end)
 			}
 			d.did.writes.Store(1)
 		}

@@ -3,7 +3,6 @@ package overlay
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -14,7 +13,6 @@ import (
 	"github.com/fatkit/fatkit/block/blocktest"
 	"github.com/fatkit/fatkit/block/crash"
 	"github.com/fatkit/fatkit/block/mem"
-	"github.com/fatkit/fatkit/diskerr"
 )
 
 func must(t testing.TB, err error) {
@@ -383,37 +381,4 @@ func unchanged(list []moment, off int) bool {
 		}
 	}
 	return true
-}
-
-// TestRoom fills an overlay up to its limit, and a file system to its reserve.
-func TestRoom(t *testing.T) {
-	const size = 1 << 20
-	var free int64
-	for _, o := range []Options{
-		{LimitBytes: 10 * clusterBytes},
-		{ReserveBytes: 1 << 20, FreeBytes: func() (int64, error) { return free, nil }},
-	} {
-		free = 1 << 30
-		o.IsMetadata = func(off, n int64) bool { return off+n <= 4*clusterBytes }
-		d, _ := openNew(t, size, o)
-		for i := range int64(10) {
-			write(t, d, size-(i+1)*clusterBytes, 512, 7)
-		}
-		free = o.ReserveBytes
-		d.room.budget.Store(0)
-		_, err := d.WriteAt(make([]byte, 512), size/2)
-		if !errors.Is(err, diskerr.ErrNoSpace) {
-			t.Fatalf("beyond the limit: %v", err)
-		}
-		if p := contents(t, d); !bytes.Equal(p[size/2:size/2+512], pattern(size)[size/2:size/2+512]) {
-			t.Error("a refused write changed something")
-		}
-		write(t, d, size-clusterBytes, clusterBytes, 8) // has its room
-		write(t, d, 0, 4*clusterBytes, 9)               // metadata
-		must(t, d.WriteZeroes(size/2, size/4, 0))       // takes none
-		if a := d.Activity(); a.Refused != 1 || a.UsedBytes != 14*clusterBytes {
-			t.Errorf("%+v", a)
-		}
-		must(t, d.Close())
-	}
 }

@@ -7,12 +7,8 @@ import (
 	"github.com/fatkit/fatkit/block"
 )
 
-// SectorBytes is the unit in which writes are remembered. MaxSumBytes is the
-// longest piece of the disk that has one checksum.
-const (
-	SectorBytes = sectorBytes
-	MaxSumBytes = 64 * sectorBytes
-)
+// MaxSumBytes is the longest piece of the disk that has one checksum.
+const MaxSumBytes = 64 * sectorBytes
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 

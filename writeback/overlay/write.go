@@ -16,14 +16,17 @@ func (d *Disk) change(off, n int64, stores bool, put func() error) error {
 	if err := block.CheckRange(off, n, d.size); err != nil || n == 0 {
 		return err
 	}
-	d.moment.RLock()
-	defer d.moment.RUnlock()
 	i, end := sectors(off, n)
 	if stores {
 		if err := d.room.ask(d, i, end, off, n); err != nil {
 			return err
 		}
-		d.room.take(i, end)
+	}
+	d.moment.RLock()
+	defer d.moment.RUnlock()
+	if stores {
+		d.room.charge(d, i, end, off, n)
+		d.room.take(d, i, end)
 	}
 	if d.epoch != nil {
 		d.epoch.save(i, end)
