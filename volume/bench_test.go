@@ -12,26 +12,6 @@ import (
 	"github.com/fatkit/fatkit/fat"
 )
 
-// layers returns the ways to one and the same file: the driver alone, and through
-// the volume manager by a path.
-func layers(b *testing.B) map[string]func(name string) (vfs.File, error) {
-	src, _ := fatSource(b, 128<<10)
-	v, err := fat.Open(src.Device, fat.Options{})
-	must(b, err)
-	must(b, vfs.MkdirAll(v, "dir/sub", 0o777))
-	for i := range 100 {
-		must(b, vfs.WriteFile(v, fmt.Sprintf("dir/sub/file%d.txt", i), make([]byte, 16<<10), 0o666))
-	}
-	must(b, vfs.WriteFile(v, "dir/sub/large", make([]byte, 32<<20), 0o666))
-	n := volume.New(nil, volume.Options{DeviceNames: true})
-	must(b, n.Attach("c:", v, "memory"))
-	b.Cleanup(func() { n.Close() })
-	return map[string]func(name string) (vfs.File, error){
-		"driver": func(name string) (vfs.File, error) { return v.OpenFile("dir/sub/"+name, 0, 0) },
-		"volume": func(name string) (vfs.File, error) { return n.OpenFile("c:/dir/sub/"+name, 0, 0) },
-	}
-}
-
 // BenchmarkCopy copies a tree of a hundred files and one large one out of a
 // volume into another.
 func BenchmarkCopy(b *testing.B) {

@@ -12,8 +12,8 @@ import (
 
 // device opens the device that name stands for, if it is one.
 func (n *Namespace) device(name string, flag int) (vfs.File, bool) {
-	if !n.options.DeviceNames {
-		return nil, false
+	if !n.options.DeviceNames || name == "" || !endsDevice[name[len(name)-1]] {
+		return nil, false // as a rule
 	}
 	last := name[strings.LastIndexAny(name, `/\`)+1:]
 	if _, rest := cutLetter(last); rest != "" { // "c:nul", not "nul:"

@@ -10,17 +10,19 @@ import (
 	"github.com/fatkit/fatkit/vfs"
 )
 
-// File is an open file or directory of a volume.
+// File is an open file or directory of a volume. It holds the gate of the volume
+// until it is closed: by its owner, or by a forced unmount.
 type File struct {
 	vol   *Volume
 	inner vfs.File
 	name  string // within the volume
-	flags vfs.Flags
-	as    string // what Stat calls the root of a volume; "" for any other file
 	pos   atomic.Int64
-	atEnd atomic.Bool
 
-	next, prev *File // in the volume's list; guarded by its mu
+	next, prev *File // in the volume's list, which its mu guards
+	listed     bool  // there
+
+	flags vfs.Flags
+	atEnd atomic.Bool
 }
 
 var (
@@ -39,7 +41,7 @@ type FileInfo struct {
 	AtEnd    bool  // the last Read met the end of the file
 }
 
-// describe returns the file's row.
+// describe returns the file's row. It asks nothing of the driver, which may hang.
 func (f *File) describe() FileInfo {
 	return FileInfo{Name: f.name, Flags: f.flags, Position: f.pos.Load(), AtEnd: f.atEnd.Load()}
 }
@@ -125,9 +127,8 @@ func (f *File) Stat() (fs.FileInfo, error) {
 	if err := f.enter("stat"); err != nil {
 		return nil, err
 	}
-	fi, err := f.inner.Stat()
-	f.vol.gate.Leave()
-	return called(fi, f.as), err
+	defer f.vol.gate.Leave()
+	return f.inner.Stat()
 }
 
 // ReadDir implements fs.ReadDirFile.
@@ -183,13 +184,23 @@ func (f *File) WriteFile(off int64, src *os.File, srcOff, n int64) error {
 
 // Close implements io.Closer.
 func (f *File) Close() error {
-	if err := f.enter("close"); err != nil {
-		return err
+	if !f.vol.forget(f) {
+		return &fs.PathError{Op: "close", Path: f.name, Err: fs.ErrClosed}
 	}
 	defer f.vol.gate.Leave()
-	err := f.inner.Close()
-	f.vol.forget(f)
-	return err
+	return f.inner.Close()
+}
+
+// rootDir is the open root of a volume, whose name is that of its mount point.
+type rootDir struct {
+	*File
+	as string
+}
+
+// Stat implements fs.File.
+func (d rootDir) Stat() (fs.FileInfo, error) {
+	fi, err := d.File.Stat()
+	return called(fi, d.as), err
 }
 
 // called returns fi under another name, if that is not "".

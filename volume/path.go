@@ -41,6 +41,51 @@ func ParsePath(s string) (Path, error) {
 	return p, nil
 }
 
+// plainPath takes a path apart that has a letter, is rooted and leaves nothing
+// to be resolved or refused, such as "c:/dir/file": most that programs write.
+func plainPath(s string) (letter byte, name string, ok bool) {
+	if len(s) < 4 || len(s) > MaxPathBytes || s[2] != '/' || !isPlain(s[3:]) {
+		return 0, "", false
+	}
+	letter, _ = cutLetter(s)
+	return letter, s[3:], letter != 0
+}
+
+// isPlain is a quick look that finds of most names that fs.ValidPath holds for
+// them, and that there is neither a backslash nor a NUL in them.
+func isPlain(s string) bool {
+	begin := true // of an element
+	for i := range len(s) {
+		k := kinds[s[i]]
+		if k >= dot {
+			if begin || k == other {
+				return false
+			}
+			begin = k == slash
+			continue
+		}
+		begin = false
+	}
+	return !begin
+}
+
+// The kinds of bytes that isPlain tells apart.
+const (
+	letter byte = iota // of a name
+	dot
+	slash
+	other
+)
+
+// kinds are those of all bytes.
+var kinds = func() (k [256]byte) {
+	k['/'], k['.'], k[0], k['\\'] = slash, dot, other, other
+	for c := utf8.RuneSelf; c < len(k); c++ {
+		k[c] = other
+	}
+	return k
+}()
+
 // cutLetter takes a drive letter and its colon off a path. Without one the
 // letter is 0.
 func cutLetter(s string) (byte, string) {
@@ -62,7 +107,7 @@ func (p Path) In(dir string) (string, error) {
 	switch {
 	case p.Rest == "":
 		return dir, nil
-	case dir == "." && fs.ValidPath(p.Rest):
+	case dir == "." && (fs.ValidPath(p.Rest)):
 		return p.Rest, nil // as a rule
 	}
 	return clean(dir, p.Rest)
@@ -103,6 +148,15 @@ func (p Path) last() string { return p.Rest[strings.LastIndexByte(p.Rest, '/')+1
 
 // devices are the names of DOS's devices, without their numbers.
 var devices = map[string]bool{"NUL": true, "CON": true, "PRN": true, "AUX": true, "CLOCK$": true, "CONIN$": true, "CONOUT$": true}
+
+// endsDevice holds the bytes that the name of a device can end in, blanks and a
+// colon behind it included.
+var endsDevice = func() (ends [256]bool) {
+	for _, c := range []byte("NnXxLl123456789$ :") {
+		ends[c] = true
+	}
+	return ends
+}()
 
 // deviceName returns the device that DOS takes the element name for, in upper
 // case, or "": whatever extension it has, and spaces at its end, do not count.

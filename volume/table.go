@@ -157,10 +157,6 @@ func (t *table) locate(p Path) (Location, error) {
 
 // onDrive finds where a path with a letter leads.
 func (t *table) onDrive(p Path) (Location, error) {
-	m := t.drive(p.Letter)
-	if m == nil {
-		return Location{}, ErrNoDrive
-	}
 	dir := t.dirs[p.Letter-'A']
 	if dir == "" {
 		dir = "."
@@ -168,6 +164,15 @@ func (t *table) onDrive(p Path) (Location, error) {
 	name, err := p.In(dir)
 	if err != nil {
 		return Location{}, err
+	}
+	return t.onLetter(p.Letter, name)
+}
+
+// onLetter finds where a name from the root of a drive leads.
+func (t *table) onLetter(letter byte, name string) (Location, error) {
+	m := t.drive(letter)
+	if m == nil {
+		return Location{}, ErrNoDrive
 	}
 	return m.location(name)
 }

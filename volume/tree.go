@@ -1,9 +1,10 @@
 package volume
 
 import (
+	"errors"
 	"io/fs"
+	"os"
 
-	"github.com/fatkit/fatkit/diskerr"
 	"github.com/fatkit/fatkit/vfs"
 )
 
@@ -42,29 +43,40 @@ func (v *Volume) OpenFile(name string, flag int, perm fs.FileMode) (vfs.File, er
 }
 
 func (v *Volume) openFile(name string, flag int, perm fs.FileMode) (*File, error) {
-	flags, err := vfs.ParseFlags(flag)
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	flags, err := v.mayOpen(name, flag)
+	if err == nil {
+		err = v.gate.Enter()
 	}
-	f := &File{vol: v, name: name, flags: flags}
-	open := func() error {
-		if f.inner, err = v.fsys.OpenFile(name, flag, perm); err != nil {
-			return err
+	if err != nil {
+		return nil, about("open", name, err)
+	}
+	inner, err := v.fsys.OpenFile(name, flag, perm)
+	if err == nil {
+		f := &File{vol: v, inner: inner, name: name, flags: flags}
+		if v.register(f) {
+			return f, nil // and the gate stays held
 		}
-		return v.register(f)
+		err = errors.Join(fs.ErrClosed, inner.Close())
 	}
+	v.gate.Leave()
+	return nil, about("open", name, err)
+}
+
+// mayOpen takes the flags of OpenFile apart. Its error says why the volume does
+// not let name be opened so.
+func (v *Volume) mayOpen(name string, flag int) (vfs.Flags, error) {
+	if flag == os.O_RDONLY {
+		return vfs.Flags{Read: true}, nil
+	}
+	flags, err := vfs.ParseFlags(flag)
 	switch {
+	case err != nil:
 	case flags.Create && !v.exists(name):
-		err = v.create("open", name, open)
+		err = v.mayCreate(name)
 	case flags.Write || flags.Create:
-		err = v.change("open", name, open)
-	default:
-		err = v.do("open", name, open)
+		err = v.mayChange()
 	}
-	if err != nil {
-		return nil, err
-	}
-	return f, nil
+	return flags, err
 }
 
 // exists reports whether a file that could not be created may be opened, since it
@@ -144,8 +156,8 @@ func (v *Volume) RemoveAll(name string) error {
 
 // Rename implements vfs.FS.
 func (v *Volume) Rename(oldName, newName string) error {
-	if v.readOnly {
-		return &fs.PathError{Op: "rename", Path: oldName, Err: diskerr.ErrReadOnly}
+	if err := v.mayChange(); err != nil {
+		return about("rename", oldName, err)
 	}
 	return v.create("rename", newName, func() error { return v.fsys.Rename(oldName, newName) })
 }

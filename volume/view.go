@@ -32,11 +32,15 @@ var (
 
 // locate finds where a path leads.
 func (n *Namespace) locate(name string) (Location, error) {
+	t := n.table.Load()
+	if letter, rest, ok := plainPath(name); ok {
+		return t.onLetter(letter, rest)
+	}
 	p, err := ParsePath(name)
 	if err != nil {
 		return Location{}, err
 	}
-	return n.table.Load().locate(p)
+	return t.locate(p)
 }
 
 // locateTree finds where a name of the fs.FS leads.
@@ -47,14 +51,10 @@ func (n *Namespace) locateTree(name string) (Location, error) {
 	t := n.table.Load()
 	first, rest, more := strings.Cut(name, "/")
 	if letter, after := cutLetter(first); letter != 0 && after == "" {
-		m := t.drive(letter)
-		switch {
-		case m == nil:
-			return Location{}, ErrNoDrive
-		case !more:
+		if !more {
 			rest = "."
 		}
-		return m.location(rest)
+		return t.onLetter(letter, rest)
 	}
 	return t.inTree(name)
 }
@@ -136,7 +136,9 @@ func (v *View) OpenFile(name string, flag int, perm fs.FileMode) (vfs.File, erro
 	if err != nil {
 		return nil, pathError("open", name, err)
 	}
-	f.as = l.as()
+	if as := l.as(); as != "" {
+		return rootDir{f, as}, nil
+	}
 	return f, nil
 }
 

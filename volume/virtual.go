@@ -18,9 +18,11 @@ import (
 // points below it, which its listing shows as well as what the volume has
 // there.
 func (n *Namespace) virtual(l Location) bool {
-	if l.mnt != nil && l.mnt.letter != 0 {
-		return false
-	}
+	return (l.mnt == nil || l.mnt.letter == 0) && n.leadsOn(l)
+}
+
+// leadsOn is virtual for a location in the tree.
+func (n *Namespace) leadsOn(l Location) bool {
 	name := l.treeName()
 	return l.mnt == nil && name == "." || len(n.table.Load().below(name)) > 0
 }

@@ -93,6 +93,12 @@ func (v *Volume) do(op, name string, fn func() error) error {
 		err = fn()
 		v.gate.Leave()
 	}
+	return about(op, name, err)
+}
+
+// about makes the error of an operation on name, which may be nil, a
+// *fs.PathError.
+func about(op, name string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -104,45 +110,61 @@ func (v *Volume) do(op, name string, fn func() error) error {
 
 // change is do for a call that changes the volume.
 func (v *Volume) change(op, name string, fn func() error) error {
-	if v.readOnly {
-		return &fs.PathError{Op: op, Path: name, Err: diskerr.ErrReadOnly}
+	if err := v.mayChange(); err != nil {
+		return about(op, name, err)
 	}
 	return v.do(op, name, fn)
 }
 
 // create is change for a call that makes name.
 func (v *Volume) create(op, name string, fn func() error) error {
-	if v.deviceNames && deviceName(Path{Rest: name}.last()) != "" {
-		return &fs.PathError{Op: op, Path: name, Err: ErrDeviceName}
+	if err := v.mayCreate(name); err != nil {
+		return about(op, name, err)
 	}
-	return v.change(op, name, fn)
+	return v.do(op, name, fn)
 }
 
-// register notes that a file is open. Otherwise it is closed.
-func (v *Volume) register(f *File) error {
-	v.mu.Lock()
-	closed := v.closed
-	if !closed {
-		if f.next = v.files; f.next != nil {
-			f.next.prev = f
-		}
-		v.files = f
-		v.open++
-	}
-	v.mu.Unlock()
-	if closed {
-		return errors.Join(fs.ErrClosed, f.inner.Close())
+// mayChange says why the volume cannot be changed.
+func (v *Volume) mayChange() error {
+	if v.readOnly {
+		return diskerr.ErrReadOnly
 	}
 	return nil
 }
 
-// forget notes that a file is closed.
-func (v *Volume) forget(f *File) {
+// mayCreate says why name cannot be made.
+func (v *Volume) mayCreate(name string) error {
+	if v.deviceNames && deviceName(Path{Rest: name}.last()) != "" {
+		return ErrDeviceName
+	}
+	return v.mayChange()
+}
+
+// register puts an open file into the list. It is false if the volume is being
+// unmounted.
+func (v *Volume) register(f *File) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if f.prev == nil && v.files != f {
-		return // twice
+	if v.closed {
+		return false
 	}
+	if f.next = v.files; f.next != nil {
+		f.next.prev = f
+	}
+	v.files, f.listed = f, true
+	v.open++
+	return true
+}
+
+// forget takes a file out of the list. It is false if somebody else did so, who
+// closes it.
+func (v *Volume) forget(f *File) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !f.listed {
+		return false
+	}
+	f.listed = false
 	if f.prev == nil {
 		v.files = f.next
 	} else {
@@ -153,6 +175,7 @@ func (v *Volume) forget(f *File) {
 	}
 	f.next, f.prev = nil, nil
 	v.open--
+	return true
 }
 
 // beginCopy keeps the volume mounted during a copy. After nil endCopy follows.
@@ -198,11 +221,15 @@ func (v *Volume) stop(force bool) error {
 // end closes what was stopped: it waits for the calls under way, closes the
 // files that are open, and then the volume. The source stays open.
 func (v *Volume) end() error {
-	err := v.gate.Close()
 	v.mu.Lock()
 	open := v.files
 	v.files, v.open = nil, 0
+	for f := open; f != nil; f = f.next {
+		f.listed = false
+		v.gate.Leave()
+	}
 	v.mu.Unlock()
+	err := v.gate.Close()
 	for f := open; f != nil; f = f.next {
 		err = errors.Join(err, f.inner.Close())
 	}
@@ -211,6 +238,13 @@ func (v *Volume) end() error {
 		err = errors.Join(err, c.Close())
 	}
 	return err
+}
+
+// OpenFiles returns how many files of the volume are open.
+func (v *Volume) OpenFiles() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.open
 }
 
 // Files lists the open files of the volume by name.

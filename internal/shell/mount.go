@@ -45,7 +45,7 @@ func (c *call) mounts() error {
 			if m.Subst != "" {
 				text = "is " + show(m.Subst)
 			}
-			if n := len(m.Volume.Files()); n > 0 {
+			if n := m.Volume.OpenFiles(); n > 0 {
 				text += ", " + plural(int64(n), "open file", "open files")
 			}
 		}
