@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"strings"
 
+	"github.com/fatkit/fatkit/internal/hostfs"
 	"github.com/fatkit/fatkit/internal/journal"
 	"github.com/fatkit/fatkit/writeback/apply"
 	"github.com/fatkit/fatkit/writeback/catalog"
@@ -144,11 +146,18 @@ func (s *Session) stays(d *plan.Delta, c *diff.Change) {
 // archive writes the guest's version of a file to the folder of conflicts and
 // returns its name there.
 func (s *Session) archive(ctx context.Context, disk io.ReaderAt, c *diff.Change, guestPath string) (string, error) {
-	s.epoch++
-	name := fmt.Sprintf("%d-%s", s.epoch, strings.ToValidUTF8(path.Base(guestPath), "_"))
+	base := path.Base(guestPath)
+	base = strings.ToValidUTF8(base[max(0, len(base)-maxArchiveName):], "_") // with what tells its type
 	size := int64(c.Entry.Size)
 	d := s.exec.Aside(apply.Conflicts)
-	f, err := d.Create(name, 0o600)
+	var name string
+	var f hostfs.WFile
+	err := fs.ErrExist
+	for errors.Is(err, fs.ErrExist) { // a session that was killed may have used the number
+		s.epoch++
+		name = fmt.Sprintf("%d-%d-%s", s.place.Generation, s.epoch, base)
+		f, err = d.Create(name, 0o600)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -161,6 +170,9 @@ func (s *Session) archive(ctx context.Context, disk io.ReaderAt, c *diff.Change,
 	}
 	return name, d.Sync()
 }
+
+// maxArchiveName is how many bytes of a name are kept.
+const maxArchiveName = 200
 
 // copyBytes is how much is copied at once.
 const copyBytes = 1 << 20

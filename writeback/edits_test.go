@@ -25,7 +25,7 @@ func TestConflictPart(t *testing.T) {
 		at, saved string // where the guest's version is, and as what it is reported
 		lost      bool   // the base cannot be read any more
 	}{
-		{"edits it", `^the host changed it as well; 65024 bytes of the guest's version are missing, see conflicts/\S+\.missing$`, "", `^conflicts/\d+-\d+-a\.txt$`, true},
+		{"edits it", `^the host changed it as well; 65024 bytes of the guest's version are missing, see conflicts/\S+\.missing$`, "", `^conflicts/\d+-\d+-\d+-a\.txt$`, true},
 		{"replaces it", `^the host replaced it$`, "a (guest 2026-03-04 05.06).txt", `^a \(guest 2026-03-04 05\.06\)\.txt$`, false},
 		{"deletes it", `^the host moved or removed it, the guest changed it$`, "a.txt", `^a\.txt$`, false},
 		{"moves it", `^the host moved or removed it, the guest changed it$`, "a.txt", `^a\.txt$`, false},

@@ -69,19 +69,15 @@ func (s *Session) replayRecord(r journal.Record, open **apply.Plan) error {
 		*open, s.epoch = p, p.Epoch
 		return nil
 	case recordCompletion:
-		_, payload, err := apply.DecodeResults(r.Payload)
+		d, _, err := recordedDelta(r)
 		if err != nil {
 			return err
 		}
 		*open = nil
-		d, err := plan.DecodeDelta(payload)
-		if err != nil {
-			return err
-		}
 		s.brake.count(d)
 		return s.takeDelta(d)
 	case recordDelta: // given up: no deletion that reached the host
-		d, err := plan.DecodeDelta(r.Payload)
+		d, _, err := recordedDelta(r)
 		if err != nil {
 			return err
 		}
@@ -97,6 +93,27 @@ func (s *Session) replayRecord(r journal.Record, open **apply.Plan) error {
 		return s.takeDelta(&c.Delta)
 	}
 	return fmt.Errorf("its type %d is unknown: a newer fatkit wrote it", r.Type)
+}
+
+// recordedDelta returns the delta of a record, or nil if it is of a type that has
+// none. whole says that it stands for all records before.
+func recordedDelta(r journal.Record) (d *plan.Delta, whole bool, err error) {
+	payload := r.Payload
+	switch r.Type {
+	case recordCheckpoint:
+		var c checkpoint
+		err := gob.NewDecoder(bytes.NewReader(payload)).Decode(&c)
+		return &c.Delta, true, err
+	case recordCompletion:
+		if _, payload, err = apply.DecodeResults(payload); err != nil {
+			return nil, false, err
+		}
+	case recordDelta:
+	default:
+		return nil, false, nil
+	}
+	d, err = plan.DecodeDelta(payload)
+	return d, false, err
 }
 
 // takeDelta makes a recorded commit part of the catalog and of the state.

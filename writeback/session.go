@@ -200,7 +200,8 @@ func (s *Session) openOverlay(ctx context.Context) error {
 func (s *Session) openEngines(interrupted bool) error {
 	exec, err := apply.New(apply.Config{
 		Tree: s.place.Tree, Aside: s.place.Aside, Features: s.place.Features,
-		Journal: s.journal, Intent: recordIntent, Completion: recordCompletion, Open: interrupted,
+		Generation: s.place.Generation,
+		Journal:    s.journal, Intent: recordIntent, Completion: recordCompletion, Open: interrupted,
 	})
 	if err != nil {
 		return err

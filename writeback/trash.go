@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/fatkit/fatkit/internal/hostfs"
+	"github.com/fatkit/fatkit/internal/journal"
 	"github.com/fatkit/fatkit/writeback/apply"
 	"github.com/fatkit/fatkit/writeback/catalog"
 	"github.com/fatkit/fatkit/writeback/plan"
@@ -113,30 +115,63 @@ func (s *Session) makeDirs(path string) error {
 	return errors.Join(err, d.Sync())
 }
 
-// inheritTrash adds what earlier generations left in the trash.
+// inheritTrash adds what earlier generations left in the trash. What nobody has
+// a list of has the name by which it lies there.
 func (s *Session) inheritTrash() error {
-	known := map[string]bool{}
+	var l hostfs.Listing
+	if err := s.exec.Aside(apply.Trash).List(&l); err != nil {
+		return err
+	}
+	there := map[string]*hostfs.Entry{}
+	for i := range l.Entries {
+		there[string(l.NameOf(&l.Entries[i]))] = &l.Entries[i]
+	}
 	for _, t := range s.state.trashed {
-		known[t.Name] = true
+		delete(there, t.Name)
 	}
 	var old []plan.Trashed
-	for _, t := range s.o.Trash {
-		if known[t.Name] {
-			continue
-		}
-		_, err := s.exec.Aside(apply.Trash).Lookup(t.Name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // it was restored or destroyed
-		}
-		if err != nil {
-			return err
-		}
-		old = append(old, plan.Trashed{Name: t.Name, Path: t.Path, Size: t.Size, Time: t.Time})
+	add := func(t plan.Trashed) {
+		old = append(old, t)
+		delete(there, t.Name)
 		s.state.status.TrashFiles++
 		s.state.status.TrashBytes += t.Size
 	}
+	for _, t := range s.o.Trash {
+		if there[t.Name] != nil { // else it was restored or destroyed
+			add(plan.Trashed{Name: t.Name, Path: t.Path, Size: t.Size, Time: t.Time})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(there)) {
+		e := there[name]
+		add(plan.Trashed{Name: name, Path: name, Size: e.Size, Time: time.Unix(0, e.Mtime)})
+	}
 	s.state.trashed = append(old, s.state.trashed...)
 	return nil
+}
+
+// JournalTrash returns what the sessions of the journal in a folder have put into
+// the trash, as far as it was not taken out again. No session may be open.
+func JournalTrash(folder hostfs.Dir) ([]TrashItem, error) {
+	var all []TrashItem
+	take := func(d *plan.Delta) {
+		for _, t := range d.Trashed {
+			all = append(all, TrashItem{Name: t.Name, Path: t.Path, Size: t.Size, Time: t.Time})
+		}
+	}
+	j, err := journal.Open(folder, journalName, func(r journal.Record) error {
+		d, whole, err := recordedDelta(r)
+		if whole {
+			all = nil
+		}
+		if d != nil {
+			take(d)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, j.Close()
 }
 
 // EmptyTrash destroys what is in the trash, but for what the guest's disk still

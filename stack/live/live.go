@@ -85,7 +85,7 @@ func (d *Directory) Generate(ctx context.Context, prev *stack.Generation, report
 	if prev != nil {
 		return d.renew(ctx, prev, report)
 	}
-	if err := d.open(); err != nil {
+	if err := d.open(report); err != nil {
 		return nil, errors.Join(err, d.release())
 	}
 	g, err := d.first(ctx, report)
@@ -96,7 +96,7 @@ func (d *Directory) Generate(ctx context.Context, prev *stack.Generation, report
 }
 
 // open opens the state folder and what is to be had of the directory.
-func (d *Directory) open() (err error) {
+func (d *Directory) open(report func(stack.Event)) (err error) {
 	if d.state, err = statedir.Open(d.dir.Dir, statedir.Options{Path: d.o.State, Elsewhere: d.o.Fresh}); err != nil {
 		return err
 	}
@@ -105,7 +105,11 @@ func (d *Directory) open() (err error) {
 	}
 	d.boot = statedir.BootID()
 	if d.o.Fresh {
-		if _, err := d.state.Archive(time.Now()); err != nil {
+		err := d.listTrash(report)
+		if err == nil {
+			_, err = d.state.Archive(time.Now())
+		}
+		if err != nil {
 			return fmt.Errorf("archive the state in %s: %w", d.state.Path(), err)
 		}
 	}

@@ -43,7 +43,7 @@ func insert(name, text string) string {
 
 // conflictPlace is the object's place in the folder of conflicts.
 func (r *run) conflictPlace(m *Move) Place {
-	return Place{Conflicts, insert(fmt.Sprintf("%d-%d-%s", r.plan.Epoch, m.Tag, m.To.Name), "")}
+	return Place{Conflicts, insert(fmt.Sprintf("%d-%d-%d-%s", r.x.cfg.Generation, r.plan.Epoch, m.Tag, m.To.Name), "")}
 }
 
 // besideName is the name for the object when it cannot have To's.
@@ -141,7 +141,7 @@ func (r *run) settle(from, to Place) (Place, error) {
 	if from.Dir == Conflicts || from.Dir == Kept || from.Dir == Trash {
 		return from, nil // safe there
 	}
-	at := Place{Conflicts, insert(fmt.Sprintf("%d-%s", r.plan.Epoch, to.Name), "")}
+	at := Place{Conflicts, insert(fmt.Sprintf("%d-%d-%s", r.x.cfg.Generation, r.plan.Epoch, to.Name), "")}
 	if err := r.dirs.rename(from, at, hostfs.NoReplace); err != nil {
 		return from, err
 	}

@@ -85,7 +85,7 @@ var meetings = []meeting{
 			h.write("share/"+numbered("new (guest).txt", n), "other")
 		}
 	}, func(b *builder) { b.p.Epoch = 1; creation(b) },
-		Result{Status: Conflict, Kind: Occupied, At: Place{Conflicts, "1-1-new.txt"}}, nil},
+		Result{Status: Conflict, Kind: Occupied, At: Place{Conflicts, "0-1-1-new.txt"}}, nil},
 	{"renaming of an edited file", do("write", "a"), renaming,
 		Result{Status: Done, At: Place{dD, "a2"}}, map[string]string{"a": gone, "d/a2": hostText}},
 	{"renaming to a name that is taken", do("create", "d/a2"), renaming,

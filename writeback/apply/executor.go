@@ -21,6 +21,9 @@ type Config struct {
 	// Journal takes the records, under these types.
 	Journal            *journal.Journal
 	Intent, Completion journal.Type
+	// Generation is part of the names in the folder of conflicts, which outlives
+	// it.
+	Generation uint64
 	// Open says that the journal holds an intent without its completion. Then
 	// Recover comes first.
 	Open bool

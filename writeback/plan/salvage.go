@@ -63,7 +63,7 @@ func (w *build) saves(c *diff.Change) []apply.Move {
 	if s.missing == nil {
 		return nil
 	}
-	to := apply.Place{Dir: apply.Conflicts, Name: savedName(w.plan.Epoch, s.tag, w.names[c.ID])}
+	to := apply.Place{Dir: apply.Conflicts, Name: w.savedName(s.tag, w.names[c.ID])}
 	file := apply.Move{Tag: s.tag, Object: s.object.ID, From: s.object.At, To: to}
 	to.Name += MissingSuffix
 	w.tag++ // nothing depends on what becomes of the map
@@ -72,8 +72,8 @@ func (w *build) saves(c *diff.Change) []apply.Move {
 
 // savedName is a name in the folder of conflicts that leaves room for
 // MissingSuffix.
-func savedName(epoch, tag uint64, name string) string {
-	saved := fmt.Sprintf("%d-%d-%s", epoch, tag, name)
+func (w *build) savedName(tag uint64, name string) string {
+	saved := fmt.Sprintf("%d-%d-%d-%s", w.o.Generation, w.plan.Epoch, tag, name)
 	return saved[:min(len(saved), maxHostName-len(MissingSuffix))]
 }
 

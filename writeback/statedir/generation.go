@@ -16,6 +16,7 @@ const (
 	generationPrefix = "generation-"
 	manifestName     = "manifest"
 	settledName      = "settled"
+	numbersName      = "numbers.json" // in the state folder
 	// OverlayName and JournalName are the names of the files of others.
 	OverlayName = "overlay.qcow2"
 	JournalName = "journal"
@@ -52,6 +53,13 @@ func (s *Store) Current() (*Generation, error) {
 	return nil, err
 }
 
+// numbers is the contents of the file that outlives all generations. Names in
+// the trash hold the number of a generation, so that none is used twice, also
+// when the folder of that one is in the archive.
+type numbers struct {
+	Generation uint64 `json:"generation"` // the last one
+}
+
 // generations returns all generations, the oldest first, complete or not.
 func (s *Store) generations() ([]*Generation, error) {
 	names, err := s.list(generationPrefix)
@@ -80,12 +88,19 @@ func (s *Store) Begin(m *Manifest, prepare func(d hostfs.Dir, folder string) err
 	if err != nil {
 		return nil, err
 	}
-	g := &Generation{Number: 1, s: s}
+	var last numbers
+	if err := s.LoadJSON(numbersName, &last); err != nil {
+		return nil, err
+	}
+	g := &Generation{Number: last.Generation + 1, s: s}
 	if n := len(gens); n > 0 {
-		g.Number = gens[n-1].Number + 1
+		g.Number = max(g.Number, gens[n-1].Number+1)
 	}
 	g.name = generationName(g.Number)
 	return g, s.inRoot(func(root hostfs.Dir) error {
+		if err := replaceJSON(root, numbersName, numbers{g.Number}); err != nil {
+			return err
+		}
 		d, err := openOrMake(root, g.name)
 		if err != nil {
 			return err
