@@ -49,11 +49,13 @@ type WriteStatus struct {
 	Refusing string `json:"refusing,omitempty"`
 	StateDir string `json:"state_dir"`
 
-	Commits        uint64        `json:"commits"`         // since the server began
-	ChangedFiles   uint64        `json:"changed_files"`   // by them, also created and deleted ones
-	CommittedBytes uint64        `json:"committed_bytes"` // contents placed by them
-	LastCommit     time.Time     `json:"last_commit,omitzero"`
-	LastCommitTime time.Duration `json:"last_commit_nanoseconds,omitempty"`
+	Commits        uint64    `json:"commits"`         // since the server began
+	ChangedFiles   uint64    `json:"changed_files"`   // by them, also created and deleted ones
+	CommittedBytes uint64    `json:"committed_bytes"` // contents placed by them
+	LastCommit     time.Time `json:"last_commit,omitzero"`
+	// LastCommitTime is how long it took, LastCommitBytes what it placed.
+	LastCommitTime  time.Duration `json:"last_commit_nanoseconds,omitempty"`
+	LastCommitBytes int64         `json:"last_commit_bytes,omitempty"`
 	// Unsynced says that something was written that no commit has looked at.
 	Unsynced bool `json:"unsynced"`
 

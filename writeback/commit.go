@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/fatkit/fatkit/writeback/apply"
 	"github.com/fatkit/fatkit/writeback/catalog"
@@ -29,6 +30,7 @@ func (s *Session) commit(ctx context.Context, settled bool) error {
 	if _, err := s.journal.Reopen(); err != nil {
 		return err
 	}
+	began := time.Now()
 	e, err := s.disk.Freeze(ctx)
 	if err != nil {
 		return err
@@ -49,7 +51,7 @@ func (s *Session) commit(ctx context.Context, settled bool) error {
 	if len(res.Changes) == 0 {
 		return errors.Join(s.leave(res), s.endEpoch(e))
 	}
-	return s.carryOut(ctx, e, res)
+	return s.carryOut(ctx, began, e, res)
 }
 
 // compare finds out what the guest did up to an epoch.
@@ -77,7 +79,7 @@ func (s *Session) leave(res *diff.Result) error {
 }
 
 // carryOut plans and executes the changes of a result.
-func (s *Session) carryOut(ctx context.Context, e *overlay.Epoch, res *diff.Result) error {
+func (s *Session) carryOut(ctx context.Context, began time.Time, e *overlay.Epoch, res *diff.Result) error {
 	s.epoch++
 	p, err := s.builder.Build(ctx, s.epoch, e, res.Changes)
 	if err != nil {
@@ -89,7 +91,7 @@ func (s *Session) carryOut(ctx context.Context, e *overlay.Epoch, res *diff.Resu
 		return errors.Join(s.leave(res), s.endEpoch(e))
 	}
 	s.where.expect(p.Prospects, p.Epoch)
-	s.stuck = &stuck{plan: &p.Plan, prospects: p.Prospects, result: res, epoch: e}
+	s.stuck = &stuck{plan: &p.Plan, prospects: p.Prospects, result: res, epoch: e, began: began}
 	var delta *plan.Delta
 	_, err = s.exec.Execute(ctx, &p.Plan, func(r apply.Results) []byte {
 		delta = s.delta(&p.Plan, p.Prospects, r)
@@ -140,7 +142,7 @@ func (s *Session) settle(d *plan.Delta) error {
 	if k.epoch != nil {
 		err = errors.Join(err, s.endEpoch(k.epoch))
 	}
-	s.state.committed(d, k.prospects, s.o.Now())
+	s.state.committed(d, k.prospects, s.o.Now(), time.Since(k.began))
 	s.brake.count(d)
 	s.dropKept(d)
 	s.tell(d)

@@ -6,6 +6,7 @@ import (
 	"encoding/gob"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/fatkit/fatkit/internal/journal"
 	"github.com/fatkit/fatkit/writeback/apply"
@@ -129,7 +130,7 @@ func (s *Session) finishOpen(ctx context.Context, p *apply.Plan) error {
 		return err
 	}
 	s.where.expect(prospects, p.Epoch)
-	s.stuck = &stuck{plan: p, prospects: prospects}
+	s.stuck = &stuck{plan: p, prospects: prospects, began: time.Now()}
 	return s.finishStuck(ctx)
 }
 

@@ -134,6 +134,7 @@ type stuck struct {
 	prospects []plan.Prospect
 	result    *diff.Result // nil after a restart
 	epoch     *overlay.Epoch
+	began     time.Time
 }
 
 // Open begins or resumes the session of a generation. A commit that a crash

@@ -13,25 +13,30 @@ import (
 
 // Status is what a session says of itself.
 type Status struct {
-	Commits     uint64    `json:"commits"` // that changed the host, since Open
-	LastCommit  time.Time `json:"last_commit"`
-	Files       Counts    `json:"files"` // changes that reached the host since Open
-	Pending     []Item    `json:"pending"`
-	Settled     []Item    `json:"kept_aside"` // what will not reach the host, and is kept
-	Conflicts   []Item    `json:"conflicts"`
-	Brake       []string  `json:"brake,omitempty"`
-	BrakeHeld   int       `json:"brake_deletions,omitempty"` // deletions that wait for a confirmation
-	BrakeLasts  bool      `json:"brake_lasts,omitempty"`     // no confirmation helps
-	Clean       bool      `json:"clean"`                     // the guest has marked the volume clean
-	Marks       bool      `json:"has_clean_mark"`            // the FAT has such a mark: FAT16 and FAT32
-	DryRun      bool      `json:"dry_run,omitempty"`
-	Label       string    `json:"label,omitempty"` // as the guest has it now
-	Overlay     Usage     `json:"overlay"`
-	TrashFiles  int       `json:"trash_files"`
-	TrashBytes  int64     `json:"trash_bytes"`
-	Error       string    `json:"error,omitempty"` // of the last commit, if it failed
-	ErrorSince  time.Time `json:"error_since,omitzero"`
-	Uncommitted bool      `json:"uncommitted"` // the guest wrote something that no commit has looked at
+	Commits    uint64    `json:"commits"` // that changed the host, since Open
+	LastCommit time.Time `json:"last_commit"`
+	// LastTime is how long the last commit took, LastBytes what it placed; Bytes
+	// is the sum of all.
+	LastTime    time.Duration `json:"last_commit_nanoseconds"`
+	LastBytes   int64         `json:"last_commit_bytes"`
+	Bytes       uint64        `json:"committed_bytes"`
+	Files       Counts        `json:"files"` // changes that reached the host since Open
+	Pending     []Item        `json:"pending"`
+	Settled     []Item        `json:"kept_aside"` // what will not reach the host, and is kept
+	Conflicts   []Item        `json:"conflicts"`
+	Brake       []string      `json:"brake,omitempty"`
+	BrakeHeld   int           `json:"brake_deletions,omitempty"` // deletions that wait for a confirmation
+	BrakeLasts  bool          `json:"brake_lasts,omitempty"`     // no confirmation helps
+	Clean       bool          `json:"clean"`                     // the guest has marked the volume clean
+	Marks       bool          `json:"has_clean_mark"`            // the FAT has such a mark: FAT16 and FAT32
+	DryRun      bool          `json:"dry_run,omitempty"`
+	Label       string        `json:"label,omitempty"` // as the guest has it now
+	Overlay     Usage         `json:"overlay"`
+	TrashFiles  int           `json:"trash_files"`
+	TrashBytes  int64         `json:"trash_bytes"`
+	Error       string        `json:"error,omitempty"` // of the last commit, if it failed
+	ErrorSince  time.Time     `json:"error_since,omitzero"`
+	Uncommitted bool          `json:"uncommitted"` // the guest wrote something that no commit has looked at
 }
 
 // Counts are numbers of changes.
@@ -125,11 +130,11 @@ func (s *state) failed(err error, now time.Time) {
 }
 
 // committed takes what a commit did.
-func (s *state) committed(d *plan.Delta, prospects []plan.Prospect, now time.Time) {
+func (s *state) committed(d *plan.Delta, prospects []plan.Prospect, now time.Time, took time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.status.Commits++
-	s.status.LastCommit = now
+	s.status.LastCommit, s.status.LastTime, s.status.LastBytes = now, took, 0
 	s.status.Error, s.status.ErrorSince = "", time.Time{}
 	for i := range prospects {
 		p := &prospects[i]
@@ -137,6 +142,8 @@ func (s *state) committed(d *plan.Delta, prospects []plan.Prospect, now time.Tim
 			s.postponed(p.Path, why)
 			continue
 		}
+		s.status.LastBytes += p.Bytes
+		s.status.Bytes += uint64(p.Bytes)
 		switch p.Kind {
 		case diff.Create:
 			s.status.Files.Created++

@@ -175,8 +175,8 @@ func printWriting(line func(key, format string, args ...any), s *stack.WriteStat
 	}
 	line("writing", "%s", state)
 	if s.Commits > 0 {
-		line("", "%s in %s, the last %s ago", count(int(s.ChangedFiles), "file changed", "files changed"),
-			count(int(s.Commits), "commit", "commits"), roundTime(now.Sub(s.LastCommit)))
+		line("", "%s, %s in %s; the last %s ago, %s", count(int(s.ChangedFiles), "file changed", "files changed"),
+			diskerr.FormatBytes(int64(s.CommittedBytes)), count(int(s.Commits), "commit", "commits"), roundTime(now.Sub(s.LastCommit)), lastCommitText(s))
 	}
 	limit := ""
 	if s.OverlayLimitBytes > 0 {
@@ -201,6 +201,15 @@ func printWriting(line func(key, format string, args ...any), s *stack.WriteStat
 			line("", "%s", strings.TrimSpace(text))
 		}
 	}
+}
+
+// lastCommitText says how fast the last commit was.
+func lastCommitText(s *stack.WriteStatus) string {
+	text := fmt.Sprintf("%s in %s", diskerr.FormatBytes(s.LastCommitBytes), roundTime(s.LastCommitTime))
+	if seconds := s.LastCommitTime.Seconds(); s.LastCommitBytes >= 1<<20 && seconds > 0 {
+		text += fmt.Sprintf(", %s/s", diskerr.FormatBytes(int64(float64(s.LastCommitBytes)/seconds)))
+	}
+	return text
 }
 
 // refreshText says when the next generation may begin.

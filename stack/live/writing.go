@@ -25,6 +25,7 @@ func (d *Directory) WriteStatus() stack.WriteStatus {
 	out := stack.WriteStatus{
 		DryRun: s.DryRun, StateDir: path,
 		Commits: s.Commits, ChangedFiles: s.Files.Created + s.Files.Updated + s.Files.Removed,
+		CommittedBytes: s.Bytes, LastCommitTime: s.LastTime, LastCommitBytes: s.LastBytes,
 		LastCommit: s.LastCommit, Unsynced: s.Uncommitted,
 		PendingCount: len(s.Pending), ConflictCount: len(s.Conflicts),
 		OverlayBytes: s.Overlay.UsedBytes, OverlayLimitBytes: s.Overlay.LimitBytes,

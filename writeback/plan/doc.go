@@ -92,6 +92,7 @@ type Prospect struct {
 	Mtime  int64           // that the inode of before gets, or hostfs.NoTime
 	Aside  string          // the name that the inode of before gets in the trash or among the kept; "" if it stays
 	Path   string          // on the guest's disk, for messages
+	Bytes  int64           // of contents that are placed
 	// Salvaged says that the contents cannot be produced whole, since the host
 	// changed the file that some of them are in: what there is goes to the folder
 	// of conflicts. Missing is how many bytes there are not.

@@ -161,6 +161,12 @@ func (w *build) prospect(c *diff.Change) Prospect {
 	}
 	if s.object != nil {
 		p.Object.Inode.ID = s.object.ID
+		p.Bytes = p.Object.Size()
+	}
+	if s.patch != nil {
+		for _, r := range s.patch.Ranges {
+			p.Bytes += r.Len
+		}
 	}
 	return p
 }
