@@ -333,6 +333,7 @@ func (s *session) visibleAt(first uint32) (*catalog.Object, error) {
 
 // matchMovedFiles finds the gone files whose chain a loose entry has.
 func (s *session) matchMovedFiles() {
+	names := s.goneNames()
 	at := map[uint32]int{}
 	for i, o := range s.gone {
 		if o != nil && !o.IsDir() && o.First() != 0 {
@@ -344,21 +345,45 @@ func (s *session) matchMovedFiles() {
 			continue
 		}
 		i, ok := at[f.entry.FirstCluster(s.o.Geometry.Type)]
-		if !ok || s.gone[i] == nil || !s.sameFile(s.gone[i], &f.entry) {
+		if !ok || s.gone[i] == nil {
 			continue
 		}
-		s.take(i, k)
+		var named *catalog.Object
+		if n, ok := names[place{f.dir, fatfmt.FoldKey(f.entry.Name)}]; ok {
+			named = s.gone[n]
+		}
+		if s.sameFile(s.gone[i], named, &f.entry) {
+			s.take(i, k)
+		}
 	}
 }
 
 // sameFile reports whether an entry that begins where o began is o, and not a
-// new file in its clusters.
-func (s *session) sameFile(o *catalog.Object, e *catalog.Entry) bool {
+// new file in its clusters. named, if not nil, is the file that had the entry's
+// name: rewritten files may exchange their clusters, and many that were made
+// together have one stamp.
+func (s *session) sameFile(o, named *catalog.Object, e *catalog.Entry) bool {
 	if !s.fresh.has(s.o.Volume + s.o.Geometry.ClusterOffset(o.First())) {
 		return true
 	}
+	return sameStamp(o, e) && (named == nil || named == o || !sameStamp(named, e))
+}
+
+// sameStamp reports whether an entry says that it was created when o was.
+func sameStamp(o *catalog.Object, e *catalog.Entry) bool {
 	w := &o.Entry
 	return e.CreateDate != 0 && e.CreateDate == w.CreateDate && e.CreateTime == w.CreateTime && e.CreateTenths == w.CreateTenths
+}
+
+// goneNames returns the gone files by their names.
+func (s *session) goneNames() map[place]int {
+	at := map[place]int{}
+	for i, o := range s.gone {
+		if o != nil && !o.IsDir() {
+			at[place{o.Parent, fatfmt.FoldKey(o.Entry.Name)}] = i
+		}
+	}
+	return at
 }
 
 // place is a name in a directory.
@@ -370,12 +395,7 @@ type place struct {
 // matchNames finds the gone files whose name a loose entry of the same
 // directory has: they have new contents.
 func (s *session) matchNames() {
-	at := map[place]int{}
-	for i, o := range s.gone {
-		if o != nil && !o.IsDir() {
-			at[place{o.Parent, fatfmt.FoldKey(o.Entry.Name)}] = i
-		}
-	}
+	at := s.goneNames()
 	for k, f := range s.loose {
 		if f == nil {
 			continue

@@ -98,8 +98,8 @@ func (x *deltas) one(p *Prospect, o *outcome) {
 	failed := ""
 	for i := range o.moves {
 		failed = x.moved(p, &obj, &o.moves[i], failed)
-		if m := &o.moves[i]; m.Status == apply.Conflict && m.At.Name != "" && o.conflict.Kind == apply.Gone {
-			x.conflict(p, m) // where the contents are that did not find the old ones
+		if m := &o.moves[i]; m.Status == apply.Conflict && m.At.Name != "" && (m.Kind != o.conflict.Kind || m.At != o.conflict.At) {
+			x.conflict(p, m) // where the new contents are
 		}
 		if o.moves[i].HostRemoved && o.conflict == nil {
 			x.d.Conflicts = append(x.d.Conflicts, Conflict{Path: p.Path, Kind: apply.Gone, Change: p.Kind, Saved: p.Path, Time: x.now})
