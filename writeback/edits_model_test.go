@@ -228,7 +228,6 @@ func (m *edits) place(o *object) {
 	}
 	if moved && f != lost {
 		f = m.move(o, f, name)
-		name = o.hostName
 	}
 	switch {
 	case (moved || changed) && f == lost:
@@ -242,7 +241,7 @@ func (m *edits) place(o *object) {
 		}
 		m.create(o, name, why)
 	case changed:
-		m.update(o, f, name)
+		m.update(o, f, o.hostName, name)
 	}
 }
 
@@ -296,8 +295,9 @@ func (m *edits) move(o *object, f fate, name string) fate {
 	return f
 }
 
-// update gives an object new contents.
-func (m *edits) update(o *object, f fate, name string) {
+// update gives an object new contents, at its name or beside the name that the guest
+// gave it.
+func (m *edits) update(o *object, f fate, name, given string) {
 	if f == intact && o.made {
 		o.host.data, o.agreed = o.now.data, o.now.data // in place
 		return
@@ -310,6 +310,9 @@ func (m *edits) update(o *object, f fate, name string) {
 	o.host, o.made, o.agreed = n, true, o.now.data
 	if f == gone {
 		m.conflict(o, "the host moved or removed it, the guest changed it", o.path())
+	}
+	if up := o.now.up.host; up.kids[name] != nil {
+		name = given
 	}
 	m.attach(o, n, name, "the host replaced it")
 }

@@ -41,7 +41,8 @@ type world struct {
 	deletes int           // MaxDeletes; 0 is no limit that matters
 	settle  time.Duration // 0: commits are made when somebody asks
 	events  []writeback.Event
-	tune    func(*writeback.Options) // may be nil
+	tune    func(*writeback.Options)        // may be nil
+	before  func(block.Device) block.Device // stands before dev, if it is set
 }
 
 const overlayBytes = 64 << 20
@@ -169,13 +170,21 @@ func (w *world) open() error {
 	}
 	features := hostfs.Features{NoReplace: true, Exchange: true, Link: true, Birth: true, UserXattr: true}
 	w.s, err = writeback.Open(w.t.Context(), writeback.Place{
-		Tree: share, Aside: w.m.Root("state/aside"), Features: features, Journal: jdir, Overlay: unclosed{w.dev}, Layout: lay, FSID: w.fsid,
+		Tree: share, Aside: w.m.Root("state/aside"), Features: features, Journal: jdir, Overlay: unclosed{w.device()}, Layout: lay, FSID: w.fsid,
 	}, o)
 	if err != nil {
 		return err
 	}
 	w.lay, w.unclean = lay, true
 	return nil
+}
+
+// device returns what holds the overlay, with what a test has put before it.
+func (w *world) device() block.Device {
+	if w.before == nil {
+		return w.dev
+	}
+	return w.before(w.dev)
 }
 
 // unclosed is a device that outlives its session.
