@@ -344,6 +344,9 @@ func script(w *world, do func(round string)) (p progress, err error) {
 		{"cycle of names", func(g *fat.Volume) error {
 			return errors.Join(g.Rename("a.txt", "tmp"), g.Rename("b.txt", "a.txt"), g.Rename("n/g", "b.txt"), g.Rename("tmp", "n/g"))
 		}},
+		{"rename and rewrite", func(g *fat.Volume) error {
+			return errors.Join(g.Rename("d/x", "d/z"), fatguest.Patch(g, "d/z", []byte("rewritten"), 0))
+		}},
 		{"move directories", func(g *fat.Volume) error {
 			return errors.Join(g.Rename("d/e", "n/m/e"), g.Rename("n", "d2/n"), g.Rename("d2/n/m/e/deep.bin", "deep"))
 		}},

@@ -219,14 +219,15 @@ type run struct {
 	recovering bool
 	source     Source
 
-	dirIDs  map[objectKey]DirID        // the directories of the plan
-	missing map[DirID]bool             // those that could not be brought into the tree
-	besides map[objectKey]Place        // what moves brought to another place than the plan says
-	later   map[objectKey][]int        // moves by object, in order
-	patched map[uint64]hostfs.Identity // by tag, what patches made
-	patches map[uint64]bool            // tags of patches
-	touched map[DirID]bool             // directories to sync
-	nodes   []Place                    // inodes with new attributes to sync
+	dirIDs     map[objectKey]DirID        // the directories of the plan
+	missing    map[DirID]bool             // those that could not be brought into the tree
+	besides    map[objectKey]Place        // what moves brought to another place than the plan says
+	later      map[objectKey][]int        // moves by object, in order
+	displacers map[objectKey]int          // moves by what they displace
+	patched    map[uint64]hostfs.Identity // by tag, what patches made
+	patches    map[uint64]bool            // tags of patches
+	touched    map[DirID]bool             // directories to sync
+	nodes      []Place                    // inodes with new attributes to sync
 
 	// unfinished is why a step stopped half-way, with something of the host's out
 	// of place. No step follows it, and no completion.
@@ -246,7 +247,7 @@ func (x *Executor) newRun(ctx context.Context, p *Plan) *run {
 		x: x, ctx: ctx, plan: p, dirs: x.newDirTable(p.Dirs),
 		results: Results{Epoch: p.Epoch},
 		dirIDs:  map[objectKey]DirID{}, missing: map[DirID]bool{}, besides: map[objectKey]Place{},
-		later: map[objectKey][]int{}, patched: map[uint64]hostfs.Identity{}, touched: map[DirID]bool{}, patches: map[uint64]bool{},
+		later: map[objectKey][]int{}, displacers: map[objectKey]int{}, patched: map[uint64]hostfs.Identity{}, touched: map[DirID]bool{}, patches: map[uint64]bool{},
 	}
 	for i := range p.Patches {
 		r.patches[p.Patches[i].Tag] = true
@@ -257,6 +258,9 @@ func (x *Executor) newRun(ctx context.Context, p *Plan) *run {
 	for i := range p.Moves {
 		k := keyOf(p.Moves[i].Object)
 		r.later[k] = append(r.later[k], i)
+		if d := p.Moves[i].Displaces; d != nil {
+			r.displacers[keyOf(*d)] = i
+		}
 	}
 	return r
 }

@@ -12,6 +12,7 @@ import (
 //	at From                 to be done
 //	at To                   done; what it displaced may be at From still
 //	at a later move's To    done, and so is that one
+//	displaced by a later    done, and so is that one, as far as it came
 //	beside To               a conflict that was settled
 //	nowhere, From aside     done: only a move takes something out of a folder
 //	                        aside, so a host program changed To afterwards
@@ -205,6 +206,10 @@ func (r *run) elsewhere(i int) Result {
 			return Result{Status: Done, At: m.To, ID: m.Object}
 		}
 	}
+	if r.displacedLater(i) {
+		r.touch(m.From, m.To)
+		return Result{Status: Done, At: m.To, ID: m.Object}
+	}
 	if m.From.aside() {
 		return r.arrived(i)
 	}
@@ -214,6 +219,18 @@ func (r *run) elsewhere(i int) Result {
 		return r.putBack(m.To, m.From, Result{Status: Conflict, Kind: Gone, DisplacedID: id}, false)
 	}
 	return Result{Status: Conflict, Kind: Gone}
+}
+
+// displacedLater reports whether the object of move i was at To, and lost that
+// name to a later move: it got new contents besides its new place.
+func (r *run) displacedLater(i int) bool {
+	m := &r.plan.Moves[i]
+	j, ok := r.displacers[keyOf(m.Object)]
+	if !ok || j <= i {
+		return false
+	}
+	later := &r.plan.Moves[j]
+	return r.isAt(later.DisplacedTo, m.Object) || r.isAt(later.From, m.Object) || r.isAt(r.waitingRoom(j), m.Object)
 }
 
 // arrived judges a move that was made before, perhaps not to its end.
