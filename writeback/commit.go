@@ -142,6 +142,7 @@ func (s *Session) settle(d *plan.Delta) error {
 	if k.epoch != nil {
 		err = errors.Join(err, s.endEpoch(k.epoch))
 	}
+	s.builder.SetFreed(d.Freed)
 	s.state.committed(d, k.prospects, s.o.Now(), time.Since(k.began))
 	s.brake.count(d)
 	s.dropKept(d)

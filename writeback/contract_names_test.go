@@ -70,7 +70,7 @@ var reuses = []reuse{
 	{
 		"delete and create", []func(w *world) error{removes("a"), writes("a", "again")},
 		map[string]string{"a": "again", "b": marked["b"], "c": marked["c"], "d/": "", "d/e": marked["d/e"]},
-		map[string]string{"b": "b", "c": "c"},
+		map[string]string{"a": "a", "b": "b", "c": "c"},
 	},
 	{
 		"delete, and create another on its cluster", []func(w *world) error{removes("a"), onClusterOf("other", "another", "a")},
@@ -98,7 +98,21 @@ var reuses = []reuse{
 	{
 		"replace by temporary file", []func(w *world) error{writes("t", "new contents"), renames("t", "a")},
 		map[string]string{"a": "new contents", "b": marked["b"], "c": marked["c"], "d/": "", "d/e": marked["d/e"]},
-		map[string]string{"b": "b", "c": "c"},
+		map[string]string{"a": "a", "b": "b", "c": "c"},
+	},
+	{
+		"replace, with the old one moved aside", []func(w *world) error{
+			writes("t", "saved"), renames("a", "old"), renames("t", "a"), removes("old"),
+		},
+		map[string]string{"a": "saved", "b": marked["b"], "c": marked["c"], "d/": "", "d/e": marked["d/e"]},
+		map[string]string{"a": "a", "b": "b", "c": "c"},
+	},
+	{
+		"saved twice", []func(w *world) error{
+			writes("t", "saved"), renames("t", "a"), removes("a"), writes("a", "once more"),
+		},
+		map[string]string{"a": "once more", "b": marked["b"], "c": marked["c"], "d/": "", "d/e": marked["d/e"]},
+		map[string]string{"a": "a", "b": "b", "c": "c"},
 	},
 }
 

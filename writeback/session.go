@@ -211,9 +211,10 @@ func (s *Session) openEngines(interrupted bool) error {
 	l := s.place.Layout
 	s.popts = plan.Options{
 		Tree: s.place.Tree, Geometry: l.Geometry(), Volume: l.VolumeOffset(), Location: l.Location(), CodePage: l.CodePage(), Generation: s.place.Generation,
-		ShortNames: s.o.ShortNames, Xattrs: s.place.Features.UserXattr, Now: s.o.Now,
+		BaseNodes: catalog.ID(l.Nodes()), ShortNames: s.o.ShortNames, Xattrs: s.place.Features.UserXattr, Now: s.o.Now,
 	}
 	s.builder = plan.NewBuilder(s.cat, exec, s.popts)
+	s.builder.SetFreed(s.state.freed)
 	d, err := s.diffOptions()
 	if err != nil {
 		return err

@@ -72,6 +72,7 @@ type state struct {
 	kept      []plan.Kept
 	conflicts []plan.Conflict
 	left      []plan.Left
+	freed     []plan.Freed // by the last commit
 
 	checkpointBytes int64
 }
@@ -179,6 +180,7 @@ func (s *state) remember(d *plan.Delta) {
 	s.kept = append(s.kept, d.Kept...)
 	s.conflicts = append(s.conflicts, d.Conflicts...)
 	s.left = append(s.left, d.Left...)
+	s.freed = d.Freed
 	for _, t := range d.Trashed {
 		s.status.TrashFiles++
 		s.status.TrashBytes += t.Size
@@ -192,7 +194,7 @@ func (s *state) remember(d *plan.Delta) {
 func (s *state) checkpoint(d *plan.Delta) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d.Trashed, d.Kept, d.Conflicts, d.Left = s.trashed, s.kept, s.conflicts, s.left
+	d.Trashed, d.Kept, d.Conflicts, d.Left, d.Freed = s.trashed, s.kept, s.conflicts, s.left, s.freed
 }
 
 // leave notes an inode of the base that was put back into the tree.

@@ -19,6 +19,8 @@ type Builder struct {
 	exec *apply.Executor
 	o    Options
 	tag  uint64
+
+	freed map[nameKey]Freed // by the last commit
 }
 
 // NewBuilder returns a Builder that stages through exec.
@@ -45,6 +47,7 @@ type build struct {
 	dirs       map[catalog.ID]apply.DirID
 	table      []apply.Dir
 
+	heirs  map[catalog.ID]*apply.Object // whose attributes changed files take over
 	moves  []*move
 	staged map[catalog.ID]*staged
 }

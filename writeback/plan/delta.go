@@ -42,6 +42,9 @@ func NewDelta(p *apply.Plan, prospects []Prospect, results apply.Results, baseNo
 			o = &outcome{}
 		}
 		x.one(&prospects[i], o)
+		if d.Failed[prospects[i].Object.ID] == "" {
+			x.freed(&prospects[i], o)
+		}
 	}
 	return d
 }

@@ -35,6 +35,9 @@ func (w *build) listDirs([]*diff.Change) error {
 			}
 		}
 	}
+	if err := w.findHeirs(); err != nil {
+		return err
+	}
 	w.stager = w.exec.NewStager(w.table)
 	return nil
 }

@@ -60,8 +60,9 @@ type Options struct {
 	Location   *time.Location // of the times on the disk
 	CodePage   *fatfmt.CodePage
 	ShortNames ShortNames
-	Generation uint64 // is part of the names in the aside folder
-	Xattrs     bool   // the host keeps extended attributes of users
+	Generation uint64     // is part of the names in the aside folder
+	Xattrs     bool       // the host keeps extended attributes of users
+	BaseNodes  catalog.ID // the first object that the guest has made
 	// Now names what is saved because of a conflict.
 	Now func() time.Time
 }
@@ -129,6 +130,8 @@ type Delta struct {
 	// Kept are the names in the folder of kept inodes and the node that the
 	// base serves from it.
 	Kept []Kept
+	// Freed are the names that files have lost.
+	Freed []Freed
 	// Left are the inodes of the base that are in the tree while no object
 	// stands for them, or one that is elsewhere.
 	Left []Left

@@ -106,6 +106,9 @@ func (w *build) spec(c *diff.Change) *apply.Spec {
 		s.Like = &apply.Object{At: w.before(c.Old), ID: c.Old.Inode.ID}
 	}
 	s.SetMode, s.ClearMode = modeChange(c)
+	if w.heirs[c.ID] != nil {
+		w.inherit(s, c)
+	}
 	if !c.IsDir() {
 		s.Content = newContent(w.disk, &w.o, c.Chain, s.SizeBytes)
 	}
@@ -155,17 +158,21 @@ func (w *build) xattrs(c *diff.Change) []apply.Xattr {
 	if now == was {
 		return nil
 	}
-	return []apply.Xattr{{Name: hostfs.DOSAttribute, Value: fmt.Appendf(nil, "0x%x", byte(c.Entry.Attr))}}
+	return []apply.Xattr{{Name: hostfs.DOSAttribute, Value: dosAttribute(c)}}
 }
+
+// dosAttribute is the value of hostfs.DOSAttribute.
+func dosAttribute(c *diff.Change) []byte { return fmt.Appendf(nil, "0x%x", byte(c.Entry.Attr)) }
 
 // stageFile prepares the contents of a file, if they are other ones.
 func (w *build) stageFile(c *diff.Change) error {
-	if c.Kind == diff.Update && !c.Old.Inode.Lost && !newContents(c) {
+	heir := w.heirs[c.ID] != nil
+	if c.Kind == diff.Update && !c.Old.Inode.Lost && !newContents(c) && !heir {
 		return nil
 	}
 	spec := w.spec(c)
 	if c.Kind == diff.Update && !c.Old.Inode.Lost {
-		if c.Old.Inode.Made && !c.Old.Inode.Copy {
+		if c.Old.Inode.Made && !c.Old.Inode.Copy && !heir {
 			done, err := w.patch(c)
 			if done || err != nil {
 				return err
@@ -180,6 +187,10 @@ func (w *build) stageFile(c *diff.Change) error {
 		}
 	}
 	o, err := w.stager.File(w.ctx, spec)
+	if errors.Is(err, apply.ErrChanged) && heir {
+		delete(w.heirs, c.ID)
+		return w.stageFile(c)
+	}
 	if errors.Is(err, apply.ErrChanged) {
 		spec.Like, spec.Clone = nil, nil
 		o, err = w.stager.File(w.ctx, spec)
