@@ -74,13 +74,13 @@ var (
 
 func newConn(s *Server, id uint64, nc net.Conn) *conn {
 	c := &conn{
-		srv: s, id: id, nc: nc,
+		srv: s, id: id, nc: newSocket(nc),
 		log:     s.log.With("conn", id),
 		done:    make(chan struct{}),
 		tasks:   make(chan *task),
 		closing: make(chan struct{}),
 	}
-	c.in.r = nc
+	c.in.r = c.nc
 	for i := range c.gates {
 		c.gates[i].score.Store(gateStart)
 	}
@@ -133,9 +133,10 @@ func (c *conn) transmit() error {
 	return cause
 }
 
-// onlyOne reports whether the reader of c is all that runs in the server.
+// onlyOne reports whether the reader of c is all that runs in the server, and
+// may occupy a processor.
 func (c *conn) onlyOne() bool {
-	return c.srv.stats.conns.Load() == 1 && c.pending.Load() == 0
+	return c.srv.processors > 1 && c.srv.stats.conns.Load() == 1 && c.pending.Load() == 0
 }
 
 // causeOf is nil for an orderly end.

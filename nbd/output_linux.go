@@ -12,7 +12,7 @@ var _ sender = (*rawSender)(nil)
 // rawSender sends to a socket with writev and sendfile. It never waits in a
 // system call: waiting is the poller's.
 type rawSender struct {
-	rc   syscall.RawConn
+	sock *socket
 	once func(fd uintptr) bool // attempt, bound once so that calls cost no allocation
 
 	// Of the send under way.
@@ -35,21 +35,14 @@ const (
 
 // newRawSender returns a sender for a socket, or nil if nc is none.
 func newRawSender(nc net.Conn) sender {
-	sc, ok := nc.(syscall.Conn)
+	sock, ok := nc.(*socket)
 	if !ok {
 		return nil
 	}
-	switch nc.(type) {
-	case *net.UnixConn, *net.TCPConn:
-	default:
-		return nil
-	}
-	rc, err := sc.SyscallConn()
-	if err != nil {
-		return nil
-	}
-	if _, ok := nc.(*net.UnixConn); ok {
-		rc.Control(func(fd uintptr) {
+	s := &rawSender{sock: sock}
+	s.once = s.attempt
+	if sock.stream == "unix" {
+		sock.control(func(fd uintptr) {
 			// The privileged form goes beyond the system's limit; without the
 			// privilege the limit is as good as it gets.
 			if syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUFFORCE, sendBuffer) != nil {
@@ -57,14 +50,12 @@ func newRawSender(nc net.Conn) sender {
 			}
 		})
 	}
-	s := &rawSender{rc: rc}
-	s.once = s.attempt
 	return s
 }
 
 func (s *rawSender) send(pieces []piece, wait bool) (int, error) {
 	s.pieces, s.pos, s.wait, s.moved, s.err = pieces, 0, wait, false, nil
-	err := s.rc.Write(s.once)
+	err := s.sock.do(s.once, syscall.RawConn.Write)
 	s.pieces = nil
 	if s.err != nil {
 		err = s.err
