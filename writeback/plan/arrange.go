@@ -67,7 +67,7 @@ func (w *build) moveOf(c *diff.Change) *move {
 		return nil // the host's version stays where it is
 	}
 	if c.Kind == diff.Remove {
-		if c.Old.Inode.Lost || c.IsDir() && !c.Old.Inode.Link {
+		if c.Old.Inode.Lost || w.shadow(c) || c.IsDir() && !c.Old.Inode.Link {
 			return nil // rmdir is a step of its own, after the moves
 		}
 		return &move{c: c, from: &spot{c.Old.Parent, c.Old.Inode.Name}}

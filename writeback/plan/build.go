@@ -152,6 +152,8 @@ func (w *build) impossible(c *diff.Change) (string, error) {
 		switch {
 		case in.Link && c.Kind == diff.Remove:
 			return "", nil
+		case w.shadow(c):
+			return "", nil
 		case in.Alias:
 			return "it is reached through a symbolic link, below which nothing is changed", nil
 		case in.Foreign:
@@ -190,6 +192,25 @@ func (w *build) impossible(c *diff.Change) (string, error) {
 		return "the host moved or removed its directory", nil
 	}
 	return "", nil
+}
+
+// shadow reports whether a change removes what was seen through a symbolic link
+// that is removed itself: then nothing is to be done for it.
+func (w *build) shadow(c *diff.Change) bool {
+	if c.Kind != diff.Remove || !c.Old.Inode.Alias || c.Old.Inode.Link {
+		return false
+	}
+	for id, n := c.Old.Parent, 0; id != catalog.Root && n < maxClimb; n++ {
+		up, err := w.cat.Get(id)
+		if err != nil || up == nil {
+			return false
+		}
+		if r := w.changes[id]; up.Inode.Link {
+			return r != nil && r.Kind == diff.Remove
+		}
+		id = up.Parent
+	}
+	return false
 }
 
 // maxHostName is the length of the longest name of a host, in bytes.

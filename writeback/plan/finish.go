@@ -31,6 +31,7 @@ func (w *build) finish() *Plan {
 			p.Patches = append(p.Patches, *s.patch)
 		}
 		switch {
+		case w.shadow(c):
 		case c.Kind == diff.Remove && c.IsDir() && !c.Old.Inode.Link:
 			p.Rmdirs = append(p.Rmdirs, apply.Rmdir{Tag: s.tag, At: w.before(c.Old), ID: c.Old.Inode.ID})
 		case c.Kind == diff.Remove:
