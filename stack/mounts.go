@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"sync"
+
+	"github.com/fatkit/fatkit/block"
 )
 
 // Mounts is a set of file systems that are open at the same time. A disk is
@@ -36,10 +38,6 @@ func (m *Mounts) Open(ctx context.Context, name string, o FileSystemOptions) (*F
 	if err != nil {
 		return nil, err
 	}
-	if o.Image.Writable && !d.writable {
-		return nil, fmt.Errorf("%s: is open for reading already, as %s", name, d.name)
-	}
-	o.Image.Writable = d.writable
 	dev, facts, err := d.volume(&o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -58,16 +56,43 @@ func (m *Mounts) Open(ctx context.Context, name string, o FileSystemOptions) (*F
 	return v, nil
 }
 
-// disk returns the disk that name means. The caller holds mu.
+// Device returns the bytes that name and options mean, for something that is no
+// FAT volume: a partition or what begins at an offset if o.Volume says so, else the
+// disk as a whole. Of the disk it is as with Open. Closing the device leaves the
+// disk open.
+func (m *Mounts) Device(ctx context.Context, name string, o FileSystemOptions) (block.Device, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d, err := m.disk(ctx, name, &o)
+	if err != nil {
+		return nil, err
+	}
+	if o.Volume.Partition == 0 {
+		o.Volume.Offset = true
+	}
+	dev, _, err := d.volume(&o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return dev, nil
+}
+
+// disk returns the disk that name means, and says in o whether it is written to.
+// The caller holds mu.
 func (m *Mounts) disk(ctx context.Context, name string, o *FileSystemOptions) (*mountedDisk, error) {
 	var id os.FileInfo
 	if !IsURI(name) && !IsFatName(name) {
 		id, _ = os.Stat(name) // opening it will tell what is wrong
 	}
 	for _, d := range m.disks {
-		if d.name == name || id != nil && d.id != nil && os.SameFile(id, d.id) {
-			return d, nil
+		if d.name != name && (id == nil || d.id == nil || !os.SameFile(id, d.id)) {
+			continue
 		}
+		if o.Image.Writable && !d.writable {
+			return nil, fmt.Errorf("%s: is open for reading already, as %s", name, d.name)
+		}
+		o.Image.Writable = d.writable
+		return d, nil
 	}
 	whole, err := openWholeDisk(ctx, name, o)
 	if err != nil {

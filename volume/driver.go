@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/fatkit/fatkit/block"
@@ -153,16 +154,26 @@ func (r *Registry) lookup(name string) Driver {
 	return nil
 }
 
+// unknown is the error about a driver that is not there. The caller holds mu.
+func (r *Registry) unknown(name string) error {
+	var have []string
+	for _, d := range r.drivers {
+		have = append(have, d.Name())
+	}
+	return &sentinel{fmt.Sprintf("there is no driver %s, only %s", name, strings.Join(have, ", ")), fs.ErrNotExist}
+}
+
 // take returns the driver for src, which name chooses if it is not "", and
 // counts it as used until give.
 func (r *Registry) take(ctx context.Context, src *Source, name string) (Driver, error) {
 	r.mu.Lock()
 	all := slices.Clone(r.drivers)
+	none := r.unknown(name)
 	r.mu.Unlock()
 	if name != "" {
 		all = slices.DeleteFunc(all, func(d Driver) bool { return d.Name() != name })
 		if len(all) == 0 {
-			return nil, fmt.Errorf("driver %s: %w", name, fs.ErrNotExist)
+			return nil, none
 		}
 	}
 	best, err := choose(ctx, src, all)
@@ -172,7 +183,7 @@ func (r *Registry) take(ctx context.Context, src *Source, name string) (Driver, 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.lookup(best.Name()) == nil {
-		return nil, fmt.Errorf("driver %s: %w", best.Name(), fs.ErrNotExist)
+		return nil, r.unknown(best.Name())
 	}
 	if r.mounted == nil {
 		r.mounted = map[string]int{}

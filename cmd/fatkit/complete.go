@@ -35,7 +35,7 @@ func (f *volumeFlags) completeInside(cmd *cobra.Command, _ []string, word string
 		cut = len("::")
 	}
 	s := &session{ctx: cmd.Context(), flags: f, out: io.Discard, errOut: io.Discard}
-	defer s.mounts.Close()
+	defer s.release()
 	l, err := s.parse(word[:cut])
 	if err != nil || !l.Inside() {
 		return nil, cobra.ShellCompDirectiveDefault

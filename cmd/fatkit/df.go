@@ -1,12 +1,16 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fatkit/fatkit/internal/fileops"
 	"github.com/fatkit/fatkit/stack"
+	"github.com/fatkit/fatkit/vfs"
+	"github.com/fatkit/fatkit/volume"
 )
 
 const dfLong = `Print how full the volumes in images are, in KiB; with -h in larger units.
@@ -62,21 +66,40 @@ func (s *session) usage(images []string) ([]usageJSON, error) {
 		if err != nil {
 			return nil, err
 		}
-		v, err := s.volume(l, false)
+		tree, err := s.tree(l, false)
 		if err != nil {
 			return nil, err
 		}
-		u, err := v.Usage()
+		u, err := vfs.UsageOf(tree)
+		if errors.Is(err, errors.ErrUnsupported) {
+			err = errors.New("does not say how full it is, as archives do not")
+		}
 		if err != nil {
+			return nil, fmt.Errorf("%s: %w", l.Image, fileops.Unwrap(err))
+		}
+		line := usageJSON{VolumeFacts: stack.VolumeFacts{Name: l.Image}, BlockBytes: u.BlockBytes, TotalBytes: u.TotalBytes, UsedBytes: u.TotalBytes - u.FreeBytes, FreeBytes: u.FreeBytes}
+		if err := line.describe(tree); err != nil {
 			return nil, fmt.Errorf("%s: %w", l.Image, err)
 		}
-		info, err := v.Info()
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", l.Image, err)
-		}
-		lines = append(lines, usageJSON{v.Facts, fmt.Sprintf("FAT%d", info.Type), info.Label, u.BlockBytes, u.TotalBytes, u.TotalBytes - u.FreeBytes, u.FreeBytes})
+		lines = append(lines, line)
 	}
 	return lines, nil
+}
+
+// describe fills in what kind of volume it is.
+func (l *usageJSON) describe(tree vfs.FS) error {
+	switch v := tree.(type) {
+	case *stack.FileSystem:
+		info, err := v.Info()
+		l.VolumeFacts, l.Type, l.Label = v.Facts, fmt.Sprintf("FAT%d", info.Type), info.Label
+		return err
+	case *volume.Volume:
+		info, err := v.Info()
+		l.Type, l.Label = info.Type, info.Label
+		return err
+	}
+	l.Type = driverHost
+	return nil
 }
 
 // printUsage prints the table for people.

@@ -22,7 +22,7 @@ type driveFlags struct{ drives []string }
 
 // register declares the flags on fs.
 func (f *driveFlags) register(fs *pflag.FlagSet) {
-	fs.StringArrayVar(&f.drives, "drive", nil, "let a drive letter stand for an image: `LETTER=IMAGE[,partition=N][,offset=BYTES][,format=raw|qcow2][,ro]` (repeatable)")
+	fs.StringArrayVar(&f.drives, "drive", nil, "let a drive letter stand for an image, an archive, a directory or a server: `LETTER=NAME[,partition=N][,offset=BYTES][,format=raw|qcow2][,driver=NAME][,ro]` (repeatable)")
 }
 
 // table returns the drives of the configuration, and instead of them or beside

@@ -109,15 +109,11 @@ func (m *measure) visit(p fileops.Place, fi fs.FileInfo, depth int) (duJSON, err
 	if err := m.s.ctx.Err(); err != nil {
 		return line, err
 	}
-	extents, err := p.FS.(*stack.FileSystem).Extents(p.Path) // places inside images alone come here
+	allocated, err := spaceTaken(p, fi)
 	if err != nil {
-		return line, p.Wrap(err)
+		return line, err
 	}
-	for _, e := range extents {
-		if e.Cluster != 0 { // the root of FAT12 and FAT16 takes nothing of the data area
-			line.AllocatedBytes += e.Len
-		}
-	}
+	line.AllocatedBytes = allocated
 	if !fi.IsDir() {
 		line.Bytes, line.Files = fi.Size(), 1
 		if m.all || depth == 0 {
@@ -148,6 +144,28 @@ func (m *measure) visit(p fileops.Place, fi fs.FileInfo, depth int) (duJSON, err
 	}
 	m.print(line, depth)
 	return line, nil
+}
+
+// spaceTaken returns how many bytes of its volume an object takes itself. Of one that
+// is not on FAT nothing but the size of a file is known.
+func spaceTaken(p fileops.Place, fi fs.FileInfo) (n int64, err error) {
+	v, ok := p.FS.(*stack.FileSystem)
+	switch {
+	case !ok && fi.IsDir():
+		return 0, nil
+	case !ok:
+		return fi.Size(), nil
+	}
+	extents, err := v.Extents(p.Path)
+	if err != nil {
+		return 0, p.Wrap(err)
+	}
+	for _, e := range extents {
+		if e.Cluster != 0 { // the root of FAT12 and FAT16 takes nothing of the data area
+			n += e.Len
+		}
+	}
+	return n, nil
 }
 
 // print prints a line, unless it is for something too deep.

@@ -13,14 +13,14 @@ import (
 type entryJSON struct {
 	Path         string   `json:"path"` // within the volume, "/" at the front
 	Name         string   `json:"name"`
-	ShortName    string   `json:"short_name"`
-	Type         string   `json:"type"` // "file" or "directory"
+	ShortName    string   `json:"short_name"` // "" on other systems than FAT
+	Type         string   `json:"type"`       // "file" or "directory"
 	Size         int64    `json:"size"`
 	Attributes   []string `json:"attributes"` // of readonly, hidden, system, archive
 	Modified     string   `json:"modified,omitempty"`
 	Created      string   `json:"created,omitempty"`
 	Accessed     string   `json:"accessed,omitempty"` // a date
-	FirstCluster uint32   `json:"first_cluster"`
+	FirstCluster uint32   `json:"first_cluster"`      // 0 on other systems than FAT
 }
 
 // attributes are the letters and names of DOS attributes, in the order in which
@@ -34,12 +34,17 @@ var attributes = []struct {
 	{vfs.AttrSystem, 's', "system"}, {vfs.AttrArchive, 'a', "archive"},
 }
 
-// entryOf returns what FAT knows of a file.
+// entryOf returns what FAT knows of a file. Of a file of another system that is
+// made from what is known.
 func entryOf(fi fs.FileInfo) *fat.Entry {
 	if e, ok := fi.Sys().(*fat.Entry); ok {
 		return e
 	}
-	return &fat.Entry{Times: vfs.TimesOf(fi)}
+	e := &fat.Entry{Times: vfs.TimesOf(fi)}
+	if !fi.IsDir() && fi.Mode().Perm()&0o200 == 0 {
+		e.Attr = vfs.AttrReadOnly
+	}
+	return e
 }
 
 // describeEntry returns the form of an object for programs.

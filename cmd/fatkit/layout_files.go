@@ -72,7 +72,10 @@ func (f *layoutFlags) files(s *session, args []string) error {
 		if err != nil {
 			return err
 		}
-		v := p.FS.(*stack.FileSystem) // places inside images alone come here
+		v, ok := p.FS.(*stack.FileSystem)
+		if !ok {
+			return fmt.Errorf("%s: is on no FAT volume, which alone has a layout to show", p)
+		}
 		pieces, err := v.Extents(p.Path)
 		if err != nil {
 			return p.Wrap(err)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -14,6 +13,7 @@ import (
 	"github.com/fatkit/fatkit/diskerr"
 	"github.com/fatkit/fatkit/internal/fileops"
 	"github.com/fatkit/fatkit/stack"
+	"github.com/fatkit/fatkit/volume"
 )
 
 // session is one run of a verb that works on places inside images. It opens
@@ -24,10 +24,13 @@ type session struct {
 	out    io.Writer // collects, unless it is a terminal
 	outBuf *bufio.Writer
 	errOut io.Writer
-	bar    *progressBar // to be taken away before something is printed; may be nil
-	mounts stack.Mounts
-	drives stack.DriveTable // nil until one is asked for
-	close  []func() error
+	bar    *progressBar      // to be taken away before something is printed; may be nil
+	mounts stack.Mounts      // the FAT volumes
+	others *volume.Namespace // what else there is; nil until there is any
+	// otherAt says where in others something is mounted, which nobody sees.
+	otherAt map[otherKey]string
+	drives  stack.DriveTable // nil until one is asked for
+	close   []func() error
 }
 
 // withSession runs a verb in a session, which ends with the first signal. What
@@ -45,17 +48,28 @@ func withSession(cmd *cobra.Command, flags *volumeFlags, run func(*session) erro
 	if ferr := s.flush(); err == nil {
 		err = ferr
 	}
-	if cerr := s.mounts.Close(); cerr != nil {
+	if cerr := s.release(); cerr != nil {
 		if err != nil && !errors.Is(err, fileops.ErrFailed) {
 			s.tell(err)
 		}
 		err = cerr
 	}
-	for _, c := range s.close {
-		c() // directories of the host, in which everything was reported
-	}
 	if errors.Is(err, fileops.ErrFailed) {
 		return exitWith(exitFailed)
+	}
+	return err
+}
+
+// release closes what the session has opened. Its error is that of the last
+// changes to images.
+func (s *session) release() error {
+	var err error
+	if s.others != nil {
+		err = s.others.Close()
+	}
+	err = errors.Join(err, s.mounts.Close())
+	for _, c := range s.close {
+		c() // directories of the host, in which everything was reported
 	}
 	return err
 }
@@ -75,8 +89,8 @@ func (s *session) tell(err error) {
 	fmt.Fprintln(s.errOut, "fatkit: "+printable(oneLine(err.Error())))
 }
 
-// parse reads a location. A place on a drive is one in the image that the drive
-// stands for or, if that is a directory, a path of the host.
+// parse reads a location. One on a drive gets the name of what the drive stands
+// for as its image.
 func (s *session) parse(text string) (stack.Location, error) {
 	syntax := stack.LocationSyntax{Image: s.flags.image, Windows: runtime.GOOS == "windows"}
 	if len(text) > 1 && text[1] == ':' {
@@ -89,21 +103,8 @@ func (s *session) parse(text string) (stack.Location, error) {
 	if err != nil {
 		return l, &exitError{exitUsage, err}
 	}
-	if l.Kind != stack.InDrive {
-		return l, nil
-	}
-	l.Image = s.drives[l.Drive].Name
-	if !stack.IsFatName(l.Image) {
-		kind, err := stack.KindOf(l.Image)
-		if err != nil {
-			return l, fmt.Errorf("drive %c: %w", l.Drive, err)
-		}
-		if kind == stack.KindDirectory {
-			l.Kind, l.Path = stack.OnHost, filepath.Join(l.Image, filepath.FromSlash(l.Path))
-			if l.DirOnly {
-				l.Path += string(filepath.Separator)
-			}
-		}
+	if l.Kind == stack.InDrive {
+		l.Image = s.drives[l.Drive].Name
 	}
 	return l, nil
 }
@@ -149,7 +150,7 @@ func (s *session) parseInside(text string, bare bool) (stack.Location, error) {
 	return l, usageError("%s is no place inside an image: write IMAGE:/PATH", text)
 }
 
-// volume opens the volume that a location is in.
+// volume opens the FAT volume that a location is in.
 func (s *session) volume(l stack.Location, writable bool) (*stack.FileSystem, error) {
 	o, err := s.options(l, writable)
 	if err != nil {
@@ -171,11 +172,11 @@ func (s *session) place(l stack.Location, writable bool) (fileops.Place, error) 
 		}
 		return p, err
 	}
-	v, err := s.volume(l, writable)
+	tree, err := s.tree(l, writable)
 	if err != nil {
 		return fileops.Place{}, err
 	}
-	p := fileops.Place{FS: v, Path: l.Path, Tree: l.Image + ":/", DirOnly: l.DirOnly && l.Path != ".", Base: "."}
+	p := fileops.Place{FS: tree, Path: l.Path, Tree: l.Image + ":/", DirOnly: l.DirOnly && l.Path != ".", Base: "."}
 	if l.Image == s.flags.image && len(l.Text) > 1 && l.Text[:2] == "::" {
 		p.Tree = "::/"
 	}

@@ -11,12 +11,13 @@ import (
 
 // locationLong explains the paths of the verbs that work inside images.
 const locationLong = `A path inside an image is IMAGE:/PATH. IMAGE is an image file (raw, qcow2), a block
-device, or the URI of an NBD server; for reading also a directory or a fat: name,
-as the disk that it would be shown as. The last ":/" that is not part of "://"
-divides. With -i IMAGE the path can be written ::/PATH, as with mtools; and X:/PATH
-where --drive or the configuration says what drive X is. The volume
-of an image is found by itself; if there are several, --partition chooses, for all
-images of the command.
+device, or the URI of an NBD server; for reading also a zip or tar archive, and a
+directory or a fat: name as the disk that it would be shown as. The last ":/" that is
+not part of "://" divides. With -i IMAGE the path can be written ::/PATH, as with
+mtools; and X:/PATH where --drive or the configuration says what drive X is: any of
+these, a directory with its own files, or with driver=raw any medium as the one file
+disk.img. The volume of an image is found by itself; if there are several,
+--partition chooses, for all images of the command.
 Wildcards * ? [a-z] match names inside an image without regard to case: quote them.`
 
 // volumeFlags are the flags of all verbs that open the volume in an image.

@@ -98,7 +98,11 @@ func copyOne(ctx context.Context, to, from Place, o *CopyOptions, before vfs.Tal
 		return vfs.Tally{}, err
 	}
 	options := vfs.CopyOptions{NoReplace: o.NoReplace, Force: o.Force, Preserve: o.Preserve, Links: o.Links}
-	options.Failed = func(name string, err error) error { return failed.note(sideOf(to, from, name, err)) }
+	var stopped error // as it is told, unlike what comes back from the copy
+	options.Failed = func(name string, err error) error {
+		stopped = failed.note(sideOf(to, from, name, err))
+		return stopped
+	}
 	if o.Started != nil {
 		options.Started = func(name, toName string, _ fs.FileInfo) { o.Started(from.text(name), to.text(toName)) }
 	}
@@ -109,6 +113,9 @@ func copyOne(ctx context.Context, to, from Place, o *CopyOptions, before vfs.Tal
 		options.Progress = func(now vfs.Tally) { o.Progress(sum(before, now)) }
 	}
 	done, err := vfs.Copy(ctx, to.FS, to.Path, from.FS, from.Path, options)
+	if stopped != nil {
+		return done, stopped
+	}
 	return done, sideOf(to, from, from.Path, err)
 }
 

@@ -35,8 +35,6 @@ type Place struct {
 	Base string
 	// DirOnly says that only a directory can be meant.
 	DirOnly bool
-	// Host says that it is a place on the host.
-	Host bool
 }
 
 // Join returns the place of what is called name, slash-separated, within the

@@ -14,7 +14,7 @@ import (
 // directory is the root of a tree of its own, out of which no link leads; a
 // file, or what does not exist, lies in the tree of its directory.
 func Host(text string) (Place, func() error, error) {
-	p := Place{Path: ".", Tree: strings.TrimRight(text, "/") + "/", Base: hostBase(text), DirOnly: endsInSlash(text), Host: true}
+	p := Place{Path: ".", Tree: strings.TrimRight(text, "/") + "/", Base: hostBase(text), DirOnly: endsInSlash(text)}
 	real, err := filepath.EvalSymlinks(text)
 	switch {
 	case err == nil:
@@ -28,11 +28,11 @@ func Host(text string) (Place, func() error, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		parent, perr := filepath.EvalSymlinks(filepath.Dir(filepath.Clean(text)))
 		if perr != nil {
-			return p, nil, &fs.PathError{Op: "open", Path: filepath.Dir(text), Err: unwrapPath(perr)}
+			return p, nil, &fs.PathError{Op: "open", Path: filepath.Dir(text), Err: Unwrap(perr)}
 		}
 		real = filepath.Join(parent, filepath.Base(text))
 	default:
-		return p, nil, &fs.PathError{Op: "open", Path: text, Err: unwrapPath(err)}
+		return p, nil, &fs.PathError{Op: "open", Path: text, Err: Unwrap(err)}
 	}
 	p.Path = filepath.ToSlash(filepath.Base(real))
 	p.Tree = strings.TrimSuffix(text, filepath.Base(text))
@@ -43,7 +43,7 @@ func Host(text string) (Place, func() error, error) {
 func (p Place) in(dir string) (Place, func() error, error) {
 	tree, err := host.New(dir)
 	if err != nil {
-		return p, nil, &fs.PathError{Op: "open", Path: p.Tree, Err: unwrapPath(err)}
+		return p, nil, &fs.PathError{Op: "open", Path: p.Tree, Err: Unwrap(err)}
 	}
 	p.FS = tree
 	return p, tree.Close, nil
@@ -62,7 +62,9 @@ func hostBase(text string) string {
 
 func endsInSlash(text string) bool { return text != "" && os.IsPathSeparator(text[len(text)-1]) }
 
-func unwrapPath(err error) error {
+// Unwrap returns what is wrong without the path that an error is about, for who
+// names it in another way.
+func Unwrap(err error) error {
 	var of *fs.PathError
 	if errors.As(err, &of) {
 		return of.Err

@@ -57,6 +57,9 @@ func (b *bench) throughLayer(layer, size int, run func(l volumeLayer, size int) 
 		return s, err
 	}
 	defer os.RemoveAll(out)
+	if err := os.Mkdir(out, 0o777); err != nil {
+		return s, err
+	}
 	dev, err := file.Create(filepath.Join(out, "disk.img"), 64<<20, file.Options{})
 	if err != nil {
 		return s, err
@@ -99,7 +102,7 @@ func (b *bench) rounds() int {
 	if b.short {
 		return 2
 	}
-	return 20_000
+	return 3000
 }
 
 func openReadClose(l volumeLayer, size int) error {
