@@ -24,6 +24,7 @@ type fileInfo struct {
 	size  int64
 	entry fatfmt.DirEntry
 	first uint32
+	inode uint64
 	vol   *Volume
 }
 
@@ -31,6 +32,7 @@ var (
 	_ fs.FileInfo   = (*fileInfo)(nil)
 	_ fs.DirEntry   = (*fileInfo)(nil)
 	_ vfs.TimesInfo = (*fileInfo)(nil)
+	_ vfs.InodeInfo = (*fileInfo)(nil)
 )
 
 func (i *fileInfo) Name() string { return i.name }
@@ -68,6 +70,9 @@ func (i *fileInfo) Sys() any {
 	return &Entry{Attr: vfs.Attr(i.entry.Attr), ShortName: short, FirstCluster: i.first, Times: i.Times()}
 }
 
+// Inode implements vfs.InodeInfo: the place of the entry.
+func (i *fileInfo) Inode() uint64 { return i.inode }
+
 func (i *fileInfo) Type() fs.FileMode          { return i.Mode().Type() }
 func (i *fileInfo) Info() (fs.FileInfo, error) { return i, nil }
 func (i *fileInfo) String() string             { return fs.FormatFileInfo(i) }
@@ -88,15 +93,30 @@ func (v *Volume) info(n *node) (*fileInfo, error) {
 		}
 		name = d.nameAt(position{n.at.slot, n.long}, v.codePage)
 	}
-	return v.describe(n, name), nil
+	i := v.describe(n, name)
+	if n != v.root && !removed {
+		i.inode = inode(v.firstOf(n.at.dir), n.at.slot)
+	}
+	return i, nil
 }
 
-// describe describes n, which is called name.
+// describe describes n, which is called name, but for its place.
 func (v *Volume) describe(n *node, name string) *fileInfo {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	return &fileInfo{name: name, size: int64(n.size), entry: n.entry, first: n.chain.first, vol: v}
 }
+
+// firstOf returns the first cluster of a directory; 0 for a root that has none.
+func (v *Volume) firstOf(dir *node) uint32 {
+	dir.mu.RLock()
+	defer dir.mu.RUnlock()
+	return dir.chain.first
+}
+
+// inode returns the number of the entry at a slot of the directory that begins at
+// a cluster. A directory has at most 65,536 slots. FAT 1.03, "Directory Structure".
+func inode(dir uint32, slot int) uint64 { return uint64(dir)<<16 | uint64(slot) | 1<<48 }
 
 // list describes everything in directory n, in the order of the medium. The
 // caller holds treeMu and a reference to n.
@@ -115,15 +135,21 @@ func (v *Volume) list(n *node) ([]fs.DirEntry, error) {
 		return nil, err
 	}
 	out := make([]fs.DirEntry, 0, len(d.names))
+	first := v.firstOf(n)
 	scanSlots(d.raw, v.codePage, func(at position, name string, e *fatfmt.DirEntry) bool {
 		v.cacheMu.Lock()
 		child := n.children[at.slot]
 		v.cacheMu.Unlock()
 		if child != nil {
-			out = append(out, v.describe(child, name))
+			i := v.describe(child, name)
+			i.inode = inode(first, at.slot)
+			out = append(out, i)
 			return true
 		}
-		i := &fileInfo{name: name, size: int64(e.Size), entry: *e, first: e.FirstCluster(v.geo.Type), vol: v}
+		i := &fileInfo{
+			name: name, size: int64(e.Size), entry: *e, first: e.FirstCluster(v.geo.Type),
+			inode: inode(first, at.slot), vol: v,
+		}
 		if e.IsDir() {
 			i.size = 0
 		}

@@ -87,6 +87,13 @@ type TimesInfo interface {
 	Times() Times
 }
 
+// InodeInfo is implemented by the fs.FileInfo of trees that have a number for each
+// object, which no other object has at the same time. It rises in the order in
+// which a directory is best read. 0 means that there is none.
+type InodeInfo interface {
+	Inode() uint64
+}
+
 // Reserver is a file that can set space aside for what is about to be written,
 // so that it lies in one piece. It changes neither size nor content; too
 // little space is an error that matches diskerr.ErrNoSpace.
