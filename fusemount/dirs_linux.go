@@ -2,6 +2,7 @@ package fusemount
 
 import (
 	"io/fs"
+	"os"
 	"path"
 	"sync"
 
@@ -20,8 +21,12 @@ type listing struct {
 	changes uint64        // the count of the tree before they were
 }
 
-// OpenDir implements fuse.RawFileSystem.
+// OpenDir implements fuse.RawFileSystem. Where nothing changes the kernel does
+// without, and keeps what it is told.
 func (t *tree) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	if t.frozen() {
+		return fuse.ENOSYS
+	}
 	n := t.nodes.get(in.NodeId)
 	if n == nil {
 		return fuse.ENOENT
@@ -45,7 +50,7 @@ func (t *tree) load(l *listing, again bool) ([]fs.DirEntry, fuse.Status) {
 		return nil, fuse.OK // it was removed: nothing is in it
 	}
 	l.changes = t.changes.Load()
-	list, err := fs.ReadDir(t.fsys, name)
+	list, err := t.list(name)
 	if err != nil {
 		return nil, errnoOf(err)
 	}
@@ -56,16 +61,42 @@ func (t *tree) load(l *listing, again bool) ([]fs.DirEntry, fuse.Status) {
 	return list, fuse.OK
 }
 
+// list reads a directory in the order of the medium, if it has one.
+func (t *tree) list(name string) ([]fs.DirEntry, error) {
+	f, err := t.fsys.OpenFile(name, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if d, ok := f.(fs.ReadDirFile); ok {
+		return d.ReadDir(-1)
+	}
+	return fs.ReadDir(t.fsys, name)
+}
+
+// listing returns the open directory that a request is about. Of a frozen tree the
+// kernel opens directories by itself; those that it read last are kept.
+func (t *tree) listing(in *fuse.ReadIn) *listing {
+	if !t.frozen() {
+		return t.handles.listing(in.Fh)
+	}
+	n := t.nodes.get(in.NodeId)
+	if n == nil {
+		return nil
+	}
+	return t.listings.get(n, func() *listing { return &listing{node: n} })
+}
+
 // read calls add for each entry from the position on at which the kernel goes on,
 // until add has no room. Positions 0 and 1 are "." and "..".
 func (t *tree) read(in *fuse.ReadIn, add func(l *listing, name string, e fs.DirEntry) bool) fuse.Status {
-	l := t.handles.listing(in.Fh)
+	l := t.listing(in)
 	if l == nil {
 		return fuse.EBADF
 	}
 	t.names.RLock()
 	defer t.names.RUnlock()
-	entries, status := t.load(l, in.Offset == 0)
+	entries, status := t.load(l, in.Offset == 0 && !t.frozen())
 	if status != fuse.OK {
 		return status
 	}
@@ -105,26 +136,43 @@ func (t *tree) ReadDir(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryLis
 		if e == nil {
 			return out.AddDirEntry(t.dots(l, name))
 		}
-		return out.AddDirEntry(fuse.DirEntry{Name: name, Ino: t.nodes.ino(l.node, name), Mode: typeBits(e.Type())})
+		return out.AddDirEntry(fuse.DirEntry{Name: name, Ino: t.ino(l, e), Mode: typeBits(e.Type())})
 	})
+}
+
+// ino returns the inode number of an entry.
+func (t *tree) ino(l *listing, e fs.DirEntry) uint64 {
+	own := uint64(0)
+	if fi, ok := e.(fs.FileInfo); ok {
+		own = t.inode(fi)
+	}
+	return t.nodes.ino(l.node, e.Name(), own)
 }
 
 // ReadDirPlus implements fuse.RawFileSystem: names with what Lookup would say.
 func (t *tree) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
-	return t.read(in, func(l *listing, name string, e fs.DirEntry) bool {
+	var told []*node
+	status := t.read(in, func(l *listing, name string, e fs.DirEntry) bool {
 		if e == nil {
 			return out.AddDirLookupEntry(t.dots(l, name)) != nil
 		}
-		entry := out.AddDirLookupEntry(fuse.DirEntry{Name: name, Ino: t.nodes.ino(l.node, name), Mode: typeBits(e.Type())})
+		entry := out.AddDirLookupEntry(fuse.DirEntry{Name: name, Ino: t.ino(l, e), Mode: typeBits(e.Type())})
 		if entry == nil {
 			return false
 		}
 		if fi := t.current(l, name, e); fi != nil {
-			t.fillEntry(l.node, name, fi, entry)
+			n := t.fillEntry(l.node, name, fi, entry)
 			out.FixMode(entry.Mode)
+			if fi.Mode().IsRegular() && fi.Size() > 0 && fi.Size() <= maxPushed {
+				told = append(told, n)
+			}
 		}
 		return true
 	})
+	if t.frozen() {
+		t.pusher.listed(in.NodeId, in.Offset == 0, told)
+	}
+	return status
 }
 
 // current returns what is known of an entry if it is still there. The caller

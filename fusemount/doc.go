@@ -16,9 +16,9 @@
 //     a name are one object with one inode number. As with the kernel's own
 //     vfat driver a rename that changes nothing but the case does nothing: it
 //     takes two steps.
-//   - Inode numbers are made of the path under which an object is first seen.
-//     They are the same in the next mount, unless it was renamed, and never
-//     shared by two objects.
+//   - Inode numbers are those of the tree (vfs.InodeInfo) or made of the path
+//     under which an object is first seen. They are the same in the next mount,
+//     unless it was renamed, and never shared by two objects.
 //   - A tree without owners and permissions, such as FAT, gets those of
 //     [Options]. A change of them that it cannot keep is treated as vfat treats
 //     it: permission bits are ignored, a foreign owner is EPERM.

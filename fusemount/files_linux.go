@@ -94,8 +94,16 @@ func (t *tree) keep(f vfs.File, n *node, flags int, out *fuse.OpenOut) {
 	out.Fh, out.OpenFlags = t.handles.add(h), t.openFlags()
 }
 
-// Open implements fuse.RawFileSystem.
+// Flush implements fuse.RawFileSystem: nothing is kept back that closing a file
+// would have to write. The kernel does not ask again.
+func (t *tree) Flush(<-chan struct{}, *fuse.FlushIn) fuse.Status { return fuse.ENOSYS }
+
+// Open implements fuse.RawFileSystem. Where nothing changes the kernel is told to
+// do without: it reads from nodes then.
 func (t *tree) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	if t.frozen() {
+		return fuse.ENOSYS
+	}
 	t.names.RLock()
 	defer t.names.RUnlock()
 	n, name, status := t.at(in.NodeId)
@@ -145,6 +153,9 @@ func (t *tree) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 
 // Read implements fuse.RawFileSystem.
 func (t *tree) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
+	if t.frozen() {
+		return t.readNode(in, buf)
+	}
 	h := t.handles.file(in.Fh)
 	if h == nil {
 		return nil, fuse.EBADF

@@ -52,8 +52,9 @@ func (t *table) get(id uint64) *node {
 	return t.byID[id]
 }
 
-// enter returns the child of dir called name, which the kernel is told of.
-func (t *table) enter(dir *node, name string, kind fs.FileMode) *node {
+// enter returns the child of dir called name, which the kernel is told of. A new
+// one gets the inode number ino, or if that is 0 one made of the name.
+func (t *table) enter(dir *node, name string, kind fs.FileMode, ino uint64) *node {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := dir.children[name]
@@ -64,7 +65,10 @@ func (t *table) enter(dir *node, name string, kind fs.FileMode) *node {
 	if n == nil {
 		t.lastID++
 		n = &node{id: t.lastID, parent: dir, name: name, kind: kind}
-		n.ino = t.freeIno(inoOf(dir.ino, name))
+		if ino == 0 {
+			ino = inoOf(dir.ino, name)
+		}
+		n.ino = t.freeIno(ino)
 		t.byID[n.id], t.byIno[n.ino] = n, n
 		if dir.children == nil {
 			dir.children = map[string]*node{}
@@ -105,12 +109,16 @@ func (t *table) freeIno(ino uint64) uint64 {
 }
 
 // ino returns the inode number of the child of dir called name, which the
-// kernel is not told of.
-func (t *table) ino(dir *node, name string) uint64 {
+// kernel is not told of. own is that of the tree, or 0.
+func (t *table) ino(dir *node, name string, own uint64) uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if n := dir.children[name]; n != nil {
+	n := dir.children[name]
+	switch {
+	case n != nil:
 		return n.ino
+	case own != 0:
+		return own
 	}
 	return inoOf(dir.ino, name)
 }

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 
 	"github.com/fatkit/fatkit/block"
 	"github.com/fatkit/fatkit/vfs"
@@ -89,7 +90,25 @@ func mount(dir string, fsys vfs.FS, o Options) (*Server, error) {
 	if err := server.WaitMount(); err != nil {
 		return nil, errors.Join(place("mount on", dir, err), s.Unmount(Lazy))
 	}
+	readAhead(dir)
 	return s, nil
+}
+
+// readAhead lets the kernel read as far ahead as one request can. By itself it does
+// with an eighth of that. Only root may ask for more, so it is no error if that
+// fails.
+func readAhead(dir string) {
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); err != nil {
+		return
+	}
+	name := fmt.Sprintf("/sys/class/bdi/%d:%d/read_ahead_kb", unix.Major(st.Dev), unix.Minor(st.Dev))
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return
+	}
+	fmt.Fprintf(f, "%d\n", maxRequestBytes>>10)
+	f.Close()
 }
 
 // mountOptions returns what go-fuse and the kernel are told.
@@ -102,7 +121,8 @@ func mountOptions(o Options) *fuse.MountOptions {
 		Name: strings.TrimPrefix(Type, "fuse."), FsName: o.Source, AllowOther: o.AllowOther,
 		MaxWrite: maxRequestBytes, MaxReadAhead: maxRequestBytes, MaxBackground: maxBackground,
 		IgnoreSecurityLabels: true, Logger: quiet, DirectMountStrict: os.Geteuid() == 0,
-		DirectMountFlags: syscall.MS_NOSUID | syscall.MS_NODEV,
+		ExtraCapabilities: fuse.CAP_NO_OPENDIR_SUPPORT,
+		DirectMountFlags:  syscall.MS_NOSUID | syscall.MS_NODEV,
 	}
 	if o.ReadOnly {
 		m.DirectMountFlags |= syscall.MS_RDONLY

@@ -43,6 +43,11 @@ type tree struct {
 	changes atomic.Uint64
 
 	handles handles
+
+	// Of a frozen tree.
+	readers  readers
+	listings recent[*listing]
+	pusher   pusher
 }
 
 // newTree returns the file system of a mount.
@@ -55,6 +60,7 @@ func newTree(fsys vfs.FS, o Options) (*tree, error) {
 		RawFileSystem: fuse.NewDefaultRawFileSystem(),
 		fsys:          fsys, o: o, timeout: o.Timeout, nodes: newTable(fi.Mode().Type()),
 	}
+	t.pusher.tree = t
 	if t.timeout == 0 {
 		t.timeout = forever
 	}
@@ -76,6 +82,8 @@ func (t *tree) OnUnmount() {
 			t.tell("close", h.node, h.f.Close())
 		}
 	}
+	t.pusher.end()
+	t.readers.close()
 }
 
 // tell logs an error that no reply can carry.
@@ -150,15 +158,31 @@ func (t *tree) entry(dir *node, full, name string, out *fuse.EntryOut) fuse.Stat
 // fillEntry is entry for an object that was looked at. A name in another
 // spelling than the tree's holds for this moment alone: the kernel would not
 // forget it when the object gets another name.
-func (t *tree) fillEntry(dir *node, name string, fi fs.FileInfo, out *fuse.EntryOut) {
+func (t *tree) fillEntry(dir *node, name string, fi fs.FileInfo, out *fuse.EntryOut) *node {
 	own := fi.Name()
-	n := t.nodes.enter(dir, own, fi.Mode().Type())
+	n := t.nodes.enter(dir, own, fi.Mode().Type(), t.inode(fi))
 	out.NodeId, out.Generation = n.id, 1
 	out.SetAttrTimeout(t.timeout)
 	if own == name {
 		out.SetEntryTimeout(t.timeout)
 	}
 	t.fillAttr(n, fi, &out.Attr)
+	return n
+}
+
+// inode returns the number that the tree has for an object, or 0. Those of several
+// volumes are not told apart.
+func (t *tree) inode(fi fs.FileInfo) uint64 {
+	if _, several := t.fsys.(usageAt); several {
+		return 0
+	}
+	if x, ok := fi.(vfs.InodeInfo); ok {
+		return x.Inode()
+	}
+	if s, ok := fi.Sys().(*syscall.Stat_t); ok {
+		return s.Ino
+	}
+	return 0
 }
 
 // Forget implements fuse.RawFileSystem.
