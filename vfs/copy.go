@@ -56,6 +56,17 @@ func (e *TargetError) Error() string { return e.Err.Error() }
 
 func (e *TargetError) Unwrap() error { return e.Err }
 
+// PartialError is an error of [Copy] about a file that was there before, which
+// now holds nothing or a part of what should have replaced it.
+type PartialError struct {
+	Name string // in the target
+	Err  error  // why the copy ended
+}
+
+func (e *PartialError) Error() string { return e.Err.Error() + "; " + e.Name + " is left incomplete" }
+
+func (e *PartialError) Unwrap() error { return e.Err }
+
 // ofTarget marks an error as one of the target.
 func ofTarget(err error) error {
 	if err == nil {
@@ -71,7 +82,8 @@ const copyBufferBytes = 1 << 20
 // one that exists. It returns what was copied, also with an error.
 //
 // An object that is neither file, directory nor link is an error. A file that
-// could not be copied whole and did not exist before is removed again.
+// could not be copied whole and did not exist before is removed again; about one
+// that did the error is a [PartialError].
 func Copy(ctx context.Context, dst FS, to string, src fs.FS, from string, o CopyOptions) (Tally, error) {
 	c := &copier{ctx: ctx, dst: dst, src: src, o: o}
 	defer c.release()
@@ -215,17 +227,11 @@ func (c *copier) file(to string, s sighting) error {
 	if err != nil || out == nil {
 		return ofTarget(err)
 	}
-	if err = ofTarget(Reserve(out, s.fi.Size())); err == nil {
-		if in == nil {
-			err = c.write(out, s.content)
-		} else {
-			err = c.bytes(out, in, s.fi.Size())
-		}
-	}
-	if cerr := out.Close(); err == nil {
-		err = ofTarget(cerr)
-	}
-	if err == nil && c.o.Preserve {
+	err = c.fill(out, in, s)
+	switch {
+	case err != nil && exists:
+		return &PartialError{to, err}
+	case err == nil && c.o.Preserve:
 		err = c.preserve(to, s.name, s.fi)
 	}
 	if err != nil {
@@ -237,6 +243,23 @@ func (c *copier) file(to string, s sighting) error {
 	c.done.Files++
 	c.progress()
 	return nil
+}
+
+// fill gives a file, which it closes, its content: what was read ahead, or that
+// of in.
+func (c *copier) fill(out File, in fs.File, s sighting) error {
+	err := ofTarget(Reserve(out, s.fi.Size()))
+	switch {
+	case err != nil:
+	case in == nil:
+		err = c.write(out, s.content)
+	default:
+		err = c.bytes(out, in, s.fi.Size())
+	}
+	if cerr := out.Close(); err == nil {
+		err = ofTarget(cerr)
+	}
+	return err
 }
 
 // create opens a file of the target, which is empty then. It returns nil for

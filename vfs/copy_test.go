@@ -177,6 +177,52 @@ func TestCopyCancelled(t *testing.T) {
 	}
 }
 
+// A new file is whole or not there; one that was replaced is named.
+func TestCopyInterruptedFile(t *testing.T) {
+	src, dst := folder(t), folder(t)
+	big := make([]byte, 8<<20)
+	for _, tree := range []vfs.FS{src, dst} {
+		if err := errors.Join(tree.Mkdir("d", 0o777), vfs.WriteFile(tree, "d/old", big, 0o666)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]string{"d": "d/old", "new": ""} {
+		ctx, cancel := context.WithCancel(t.Context())
+		o := vfs.CopyOptions{Progress: func(now vfs.Tally) {
+			if now.Bytes > 0 {
+				cancel()
+			}
+		}}
+		from := "d"
+		if want == "" {
+			from = "d/old"
+		}
+		_, err := vfs.Copy(ctx, dst, name, onlyReads{src}, from, o)
+		partial := (*vfs.PartialError)(nil)
+		if errors.As(err, &partial) != (want != "") || !errors.Is(err, context.Canceled) || partial != nil && partial.Name != want {
+			t.Errorf("%s: %v", name, err)
+		}
+		cancel()
+	}
+	if _, err := fs.Stat(dst, "new"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a part of a new file is there: %v", err)
+	}
+}
+
+// onlyReads hides that a tree's files are those of the host, which its kernel
+// would copy in large pieces.
+type onlyReads struct{ fs.FS }
+
+func (o onlyReads) Open(name string) (fs.File, error) {
+	f, err := o.FS.Open(name)
+	if d, ok := f.(fs.ReadDirFile); ok && err == nil {
+		if fi, err := f.Stat(); err == nil && fi.IsDir() {
+			return d, nil
+		}
+	}
+	return struct{ fs.File }{f}, err
+}
+
 // What is not to be replaced stays, and is not even read.
 func TestCopyNoReplace(t *testing.T) {
 	src, files := filled(t)

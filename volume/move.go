@@ -12,10 +12,17 @@ import (
 	"github.com/fatkit/fatkit/vfs"
 )
 
-// Rename implements vfs.FS. Within a volume it is the volume's own. From one to
-// another it copies to a temporary name beside the new one, which then replaces
-// it, and deletes the old.
+// Rename implements vfs.FS. It is [View.Move] without an end and without a
+// report.
 func (v *View) Rename(oldName, newName string) error {
+	return v.Move(context.Background(), oldName, newName, nil)
+}
+
+// Move gives a file or directory another name. Within a volume that is the
+// volume's own Rename. From one to another it copies to a temporary name beside the
+// new one, which then replaces it, and deletes the old; of the copy it reports
+// progress, unless that is nil, and ctx ends it, after which all is as before.
+func (v *View) Move(ctx context.Context, oldName, newName string, progress func(vfs.Tally)) error {
 	from, err := v.locate(oldName)
 	if err != nil {
 		return pathError("rename", oldName, err)
@@ -36,14 +43,14 @@ func (v *View) Rename(oldName, newName string) error {
 	case from.mnt.vol == to.mnt.vol:
 		return pathError("rename", oldName, from.mnt.vol.Rename(from.Name(), to.Name()))
 	}
-	return pathError("rename", oldName, moveAcross(from, to))
+	return pathError("rename", oldName, moveAcross(ctx, from, to, progress))
 }
 
 // moves numbers the temporary names of moves.
 var moves atomic.Uint32
 
 // moveAcross moves from one volume to another.
-func moveAcross(from, to Location) error {
+func moveAcross(ctx context.Context, from, to Location, progress func(vfs.Tally)) error {
 	src, dst := from.mnt.vol, to.mnt.vol
 	if src.readOnly { // better said before the copy
 		return src.change("remove", from.Name(), nil)
@@ -61,7 +68,8 @@ func moveAcross(from, to Location) error {
 		return fs.ErrExist // what Rename would say in the end
 	}
 	temp := path.Join(path.Dir(to.Name()), fmt.Sprintf("~move%d.tmp", moves.Add(1)))
-	_, err = copyAcross(context.Background(), dst, temp, src, from.Name(), vfs.CopyOptions{Preserve: true, Links: vfs.KeepLinks, NoReplace: true})
+	o := vfs.CopyOptions{Preserve: true, Links: vfs.KeepLinks, NoReplace: true, Progress: progress}
+	_, err = copyAcross(ctx, dst, temp, src, from.Name(), o)
 	if err == nil {
 		err = dst.Rename(temp, to.Name())
 	}

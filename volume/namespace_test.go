@@ -370,6 +370,25 @@ func TestMoveAcross(t *testing.T) {
 	wantErr(t, "the failed move", n.Rename(`c:\two`, `q:\two`), `q:\two`, volume.ErrNoDrive)
 }
 
+// A move that is interrupted leaves everything as it was.
+func TestInterruptedMove(t *testing.T) {
+	n := newNamespace(t, volume.Options{})
+	write(t, n, `c:\big`, strings.Repeat("x", 4<<20))
+	ctx, cancel := context.WithCancel(t.Context())
+	var seen vfs.Tally
+	err := n.Move(ctx, `c:\big`, `a:\big`, func(now vfs.Tally) {
+		seen = now
+		cancel()
+	})
+	if !errors.Is(err, context.Canceled) || seen.Bytes == 0 {
+		t.Errorf("after %+v: %v", seen, err)
+	}
+	if list, err := n.ReadDir(`a:\`); err != nil || len(list) != 0 {
+		t.Errorf("the target holds %v, %v", list, err)
+	}
+	wantFile(t, n, `c:\big`, strings.Repeat("x", 4<<20))
+}
+
 func TestCopyKeepsItsSource(t *testing.T) {
 	n := newNamespace(t, volume.Options{})
 	write(t, n, `a:\a longer name.txt`, "kept")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fatkit/fatkit/internal/format/fatfmt"
 	"github.com/fatkit/fatkit/stack"
+	"github.com/fatkit/fatkit/vfs"
 	"github.com/fatkit/fatkit/vvfat"
 )
 
@@ -69,13 +70,23 @@ func report(cmd *cobra.Command, err error) int {
 		code = exitUsage
 	}
 	if errors.Is(err, context.Canceled) {
-		err = errors.New("interrupted")
+		partial := (*vfs.PartialError)(nil)
+		if err, partial = errors.New("interrupted"), asPartial(err); partial != nil {
+			err = &vfs.PartialError{Name: partial.Name, Err: err}
+		}
 	}
 	fmt.Fprintln(os.Stderr, "fatkit: "+printable(oneLine(err.Error())))
 	if code == exitUsage && cmd != nil {
 		fmt.Fprintf(os.Stderr, "Try '%s --help'.\n", cmd.CommandPath())
 	}
 	return code
+}
+
+// asPartial returns the part of an error that is about a file which a copy has
+// left incomplete, or nil.
+func asPartial(err error) (partial *vfs.PartialError) {
+	errors.As(err, &partial)
+	return partial
 }
 
 // oneLine joins the lines of joined errors.

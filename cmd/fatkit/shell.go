@@ -97,6 +97,7 @@ func (f *shellFlags) run(ctx context.Context, cmd *cobra.Command, args []string)
 		o.In = script
 	case f.script == "" && isTerminal(o.In) && isTerminal(o.Out):
 		o.Terminal, o.History = os.Stdin, historyFile()
+		o.Progress = func(what string) shell.Progress { return shellBar{newProgressBar(o.Out, what, false)} }
 	}
 	list, err := f.list(args)
 	if err != nil {
@@ -119,6 +120,15 @@ func (f *shellFlags) run(ctx context.Context, cmd *cobra.Command, args []string)
 	}
 	return shellStatus(s.Run(ctx))
 }
+
+// shellBar is a progress bar of the shell.
+type shellBar struct{ bar *progressBar }
+
+// Update implements shell.Progress.
+func (b shellBar) Update(doneBytes, totalBytes int64) { b.bar.update(doneBytes, totalBytes) }
+
+// Finish implements shell.Progress.
+func (b shellBar) Finish() { b.bar.finish() }
 
 // shellStatus turns the end of a shell into an exit code.
 func shellStatus(err error) error {

@@ -122,10 +122,13 @@ func copyOne(ctx context.Context, to, from Place, o *CopyOptions, before vfs.Tal
 // sideOf gives an error of a copy the name of the object that it is about.
 func sideOf(to, from Place, name string, err error) error {
 	var target *vfs.TargetError
+	var partial *vfs.PartialError
 	var of *fs.PathError
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &partial):
+		return &vfs.PartialError{Name: to.text(partial.Name), Err: sideOf(to, from, name, partial.Err)}
 	case errors.As(err, &target):
 		return to.Wrap(target.Err)
 	case errors.As(err, &of):

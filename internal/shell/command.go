@@ -7,6 +7,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/fatkit/fatkit/vfs"
 )
 
 // command is a command of the shell.
@@ -219,11 +221,15 @@ func (s *Shell) stage(ctx context.Context, st *stage, in io.Reader, out io.Write
 		in = f
 	}
 	if st.to != "" {
-		f, err := s.ns.OpenFile(st.to, st.toFlags, 0o666)
-		if err != nil {
-			return err
+		f, oerr := s.ns.OpenFile(st.to, st.toFlags, 0o666)
+		if oerr != nil {
+			return oerr
 		}
 		defer func() {
+			fi, serr := f.Stat()
+			if errors.Is(err, context.Canceled) && serr == nil && fi.Mode().IsRegular() {
+				err = &vfs.PartialError{Name: st.to, Err: err}
+			}
 			if cerr := f.Close(); err == nil {
 				err = cerr
 			}

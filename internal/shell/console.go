@@ -1,6 +1,8 @@
 package shell
 
 import (
+	"context"
+	"errors"
 	"io"
 	"io/fs"
 
@@ -33,6 +35,8 @@ func (f *consoleFile) Read(p []byte) (int, error) {
 	if len(f.rest) == 0 && !f.end {
 		line, err := f.line()
 		switch {
+		case errors.Is(err, context.Canceled):
+			return 0, err
 		case len(line) > 0 && line[0] == ctrlZ, f.shell.editor != nil && line == endOfInput, err != nil && line == "":
 			f.end = true
 		default:

@@ -24,11 +24,16 @@ terminal, NUL swallows. /y replaces without asking, as scripts always do.`,
 		if err != nil {
 			return err
 		}
+		defer t.meter.pause()
+		for _, i := range sources {
+			t.meter.sources = append(t.meter.sources, i.path)
+		}
 		for _, i := range sources {
 			if err := t.copyTo(t.target(to, i.name, isDir), i.path); err != nil {
 				return err
 			}
 		}
+		t.meter.pause()
 		return c.printf("%s copied\n", plural(t.files, "file", "files"))
 	},
 }

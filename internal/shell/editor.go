@@ -2,6 +2,8 @@ package shell
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -70,15 +72,21 @@ func (e *editor) raw(fn func() error) error {
 	return err
 }
 
-// readLine reads a line of commands. io.EOF is Ctrl-D.
+// readLine reads a line of commands. io.EOF is Ctrl-D; Ctrl-C gives up the line,
+// which is empty then.
 func (e *editor) readLine(prompt string) (string, error) {
 	e.history.on = true
 	defer func() { e.history.on = false }()
-	return e.question(prompt)
+	line, err := e.question(prompt)
+	if errors.Is(err, context.Canceled) {
+		return "", nil
+	}
+	return line, err
 }
 
-// question reads a line that is no command.
+// question reads a line that is no command. Ctrl-C is context.Canceled.
 func (e *editor) question(prompt string) (line string, err error) {
+	e.input.interrupted = false
 	err = e.raw(func() error {
 		e.term.SetPrompt(prompt)
 		if w, h := e.size(); w > 0 {
@@ -90,6 +98,9 @@ func (e *editor) question(prompt string) (line string, err error) {
 		}
 		return err
 	})
+	if e.input.interrupted {
+		return "", context.Canceled
+	}
 	return line, err
 }
 
@@ -116,8 +127,9 @@ func (e *editor) size() (width, height int) {
 // ahead is there for who reads next. Ctrl-C gives up the line: it is turned into
 // the keys for its end, for deleting it, and Enter.
 type keys struct {
-	in   io.Reader
-	rest []byte
+	in          io.Reader
+	rest        []byte
+	interrupted bool // Ctrl-C has been met
 }
 
 func (k *keys) fill() error {
@@ -143,7 +155,7 @@ func (k *keys) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	if k.rest[0] == ctrlC {
-		k.rest = k.rest[1:]
+		k.rest, k.interrupted = k.rest[1:], true
 		return copy(p, giveUp), nil
 	}
 	n := min(len(p), len(k.rest))

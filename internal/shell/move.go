@@ -26,6 +26,10 @@ var moveCommand = &command{
 		if err != nil {
 			return err
 		}
+		defer t.meter.pause()
+		for _, i := range sources {
+			t.meter.sources = append(t.meter.sources, i.path)
+		}
 		for _, i := range sources {
 			if err := t.move(t.target(to, i.info.Name(), isDir), i.path); err != nil {
 				return err
@@ -50,7 +54,7 @@ func (t *transfer) move(to, from string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := t.ns.Rename(from, to); err != nil {
+	if err := t.ns.Move(t.ctx, from, to, t.meter.progress()); err != nil {
 		return err
 	}
 	t.files++

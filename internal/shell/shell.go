@@ -28,10 +28,19 @@ type Options struct {
 	Writable bool
 	// StopOnError ends at the first command that fails.
 	StopOnError bool
+	// Progress, if not nil, begins to show on the terminal how far something has
+	// come that takes long.
+	Progress func(what string) Progress
 	// History is the file that keeps the lines a person entered; "" keeps them
 	// until the end.
 	History string
 	Drivers drivers.Options
+}
+
+// Progress shows how far something has come.
+type Progress interface {
+	Update(doneBytes, totalBytes int64)
+	Finish() // takes it off the screen; another Update brings it back
 }
 
 // Shell is a shell with its volumes.
@@ -135,10 +144,20 @@ func (s *Shell) Do(ctx context.Context, line string) error {
 	case errors.Is(err, errQuit):
 		return nil
 	case errors.Is(err, context.Canceled):
-		err = errors.New("interrupted")
+		err = interrupted(err)
 	}
 	fmt.Fprintln(s.options.Err, show(message(err)))
 	return &StatusError{Failed: true}
+}
+
+// interrupted is what is said of a command that was interrupted: also which file
+// it has left incomplete.
+func interrupted(err error) error {
+	text := errors.New("interrupted")
+	if partial := (*vfs.PartialError)(nil); errors.As(err, &partial) {
+		return &vfs.PartialError{Name: partial.Name, Err: text}
+	}
+	return text
 }
 
 // message renders an error in one line.
@@ -180,6 +199,9 @@ func (s *Shell) ask(question, choices string) (byte, error) {
 	}
 	for {
 		answer, err := s.editor.question(show(question) + " ")
+		if errors.Is(err, context.Canceled) {
+			return 0, err
+		}
 		if err != nil {
 			return 0, errQuit
 		}

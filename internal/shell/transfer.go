@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/fatkit/fatkit/vfs"
 )
@@ -17,10 +18,11 @@ type transfer struct {
 	all   bool // replace without asking
 	files int64
 	dirs  int64
+	meter meter
 }
 
 func (c *call) newTransfer() *transfer {
-	return &transfer{call: c, all: c.has("y")}
+	return &transfer{call: c, all: c.has("y"), meter: meter{call: c, what: c.name, begun: time.Now()}}
 }
 
 // target returns where something called name goes, if to is the operand that
@@ -59,6 +61,7 @@ func (t *transfer) mayReplace(path string) (bool, error) {
 	if t.all {
 		return true, nil
 	}
+	t.meter.pause()
 	switch answer, err := t.ask("Overwrite "+path+"? (Yes/No/All):", "yna"); {
 	case err != nil:
 		return false, err
@@ -91,7 +94,7 @@ func (t *transfer) copyTo(to, from string) error {
 		}
 	}
 	var stopped error
-	o := vfs.CopyOptions{Preserve: true}
+	o := vfs.CopyOptions{Preserve: true, Progress: t.meter.progress()}
 	at := ""
 	o.Started = func(_, name string, fi fs.FileInfo) {
 		at = name
@@ -112,10 +115,29 @@ func (t *transfer) copyTo(to, from string) error {
 	}
 	done, err := t.ns.Copy(t.ctx, to, from, o)
 	t.files += done.Files
+	t.meter.add(done)
 	if stopped != nil {
 		return stopped
 	}
-	return tidy(err, from)
+	return t.incomplete(to, tidy(err, from))
+}
+
+// incomplete gives the error of a copy to a path the name that a person knows a
+// file by which was left incomplete.
+func (t *transfer) incomplete(to string, err error) error {
+	partial := (*vfs.PartialError)(nil)
+	if !errors.As(err, &partial) {
+		return err
+	}
+	l, lerr := t.ns.Locate(to)
+	if below, ok := strings.CutPrefix(partial.Name, l.Name()+"/"); lerr == nil && ok {
+		to = join(to, below)
+	}
+	err = partial.Err
+	if of := (*fs.PathError)(nil); errors.As(err, &of) {
+		err = of.Err // which has the names within the volumes
+	}
+	return &vfs.PartialError{Name: to, Err: err}
 }
 
 // deviceLike is a quick look whether a name can be a device.
@@ -137,6 +159,8 @@ func (t *transfer) stream(to, from string) error {
 		return err
 	}
 	defer in.Close()
+	_, err = t.ns.Lstat(to)
+	fresh := errors.Is(err, fs.ErrNotExist) && !t.isDevice(to, os.O_WRONLY)
 	out, err := t.ns.Create(to)
 	if err != nil {
 		return err
@@ -145,8 +169,13 @@ func (t *transfer) stream(to, from string) error {
 	if cerr := out.Close(); err == nil {
 		err = cerr
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		t.files++
+	case fresh:
+		err = errors.Join(err, t.ns.Remove(to))
+	case !t.isDevice(to, os.O_WRONLY):
+		err = &vfs.PartialError{Name: to, Err: err}
 	}
 	return err
 }

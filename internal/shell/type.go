@@ -49,7 +49,21 @@ func (c *call) withFile(name string, fn func(string, fs.File) error) error {
 		return err
 	}
 	defer f.Close()
-	return fn(name, f)
+	return fn(name, &boundFile{f, c.ctx})
+}
+
+// boundFile is a file that is read until its context ends.
+type boundFile struct {
+	fs.File
+	ctx context.Context
+}
+
+// Read implements io.Reader.
+func (f *boundFile) Read(p []byte) (int, error) {
+	if err := f.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return f.File.Read(p)
 }
 
 // copyBytes copies until the end of in or of ctx.

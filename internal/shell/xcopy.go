@@ -40,6 +40,8 @@ var xcopyCommand = &command{
 		if inside(a.String(), b.String()) && (c.has("s") || c.has("e")) {
 			return fmt.Errorf("%s: a directory cannot be copied into itself", c.args[0])
 		}
+		x.meter.sources = []string{from}
+		defer x.meter.pause()
 		if err := x.directory(strings.TrimRight(to, `\/`), from, 0); err != nil {
 			return err
 		}
@@ -124,6 +126,7 @@ func (x *xcopy) file(to string, i item) error {
 			return nil
 		}
 	}
+	x.meter.pause()
 	if err := x.printf("%s\n", show(i.path)); err != nil {
 		return err
 	}
