@@ -42,6 +42,7 @@ type world struct {
 	settle  time.Duration // 0: commits are made when somebody asks
 	events  []writeback.Event
 	tune    func(*writeback.Options)        // may be nil
+	flushed func()                          // is called when the guest has flushed a round of the script; may be nil
 	before  func(block.Device) block.Device // stands before dev, if it is set
 }
 
@@ -366,6 +367,9 @@ func script(w *world, do func(round string)) (p progress, err error) {
 			return p, fmt.Errorf("%s: %w", round.name, err)
 		}
 		p = progress{round: i + 1}
+		if w.flushed != nil {
+			w.flushed()
+		}
 		if err := w.s.Sync(w.t.Context()); err != nil {
 			return p, fmt.Errorf("%s: %w", round.name, err)
 		}
