@@ -69,7 +69,26 @@ func (s *Session) compare(e *overlay.Epoch, settled bool) (*diff.Result, error) 
 	}
 	res, err := s.differ.Diff(diff.View{ReaderAt: e, Written: written, Settled: settled})
 	s.recheck = s.recheck && err != nil
+	if err == nil && res.RootChain != nil {
+		err = s.growRoot(res.RootChain)
+	}
 	return res, err
+}
+
+// growRoot gives the root directory other clusters in the catalog. It has no entry
+// whose change would be carried out, and there is nothing to do on the host.
+func (s *Session) growRoot(chain []catalog.Extent) error {
+	root, err := s.cat.Get(catalog.Root)
+	if err != nil {
+		return err
+	}
+	o := *root
+	o.Chain = chain
+	d := plan.Delta{Put: []catalog.Object{o}}
+	if err := s.append(recordDelta, d.Encode()); err != nil {
+		return err
+	}
+	return applyDelta(s.cat, &d)
 }
 
 // leave tells the Differ that nothing of a result was done.

@@ -76,8 +76,9 @@ func (s *Session) replayRecord(r journal.Record, open **apply.Plan) error {
 		}
 		*open = nil
 		s.brake.count(d)
+		s.state.freed = d.Freed
 		return s.takeDelta(d)
-	case recordDelta: // given up: no deletion that reached the host
+	case recordDelta: // given up, or of the root: no deletion that reached the host
 		d, _, err := recordedDelta(r)
 		if err != nil {
 			return err
@@ -90,7 +91,7 @@ func (s *Session) replayRecord(r journal.Record, open **apply.Plan) error {
 		if err := gob.NewDecoder(bytes.NewReader(r.Payload)).Decode(&c); err != nil {
 			return err
 		}
-		s.epoch, s.brake.brakeRecord = c.Epoch, c.Brake
+		s.epoch, s.brake.brakeRecord, s.state.freed = c.Epoch, c.Brake, c.Delta.Freed
 		return s.takeDelta(&c.Delta)
 	}
 	return fmt.Errorf("its type %d is unknown: a newer fatkit wrote it", r.Type)

@@ -135,6 +135,7 @@ func (s *state) committed(d *plan.Delta, prospects []plan.Prospect, now time.Tim
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.status.Commits++
+	s.freed = d.Freed
 	s.status.LastCommit, s.status.LastTime, s.status.LastBytes = now, took, 0
 	s.status.Error, s.status.ErrorSince = "", time.Time{}
 	for i := range prospects {
@@ -180,7 +181,6 @@ func (s *state) remember(d *plan.Delta) {
 	s.kept = append(s.kept, d.Kept...)
 	s.conflicts = append(s.conflicts, d.Conflicts...)
 	s.left = append(s.left, d.Left...)
-	s.freed = d.Freed
 	for _, t := range d.Trashed {
 		s.status.TrashFiles++
 		s.status.TrashBytes += t.Size

@@ -153,6 +153,11 @@ type Result struct {
 	// for the time of a burst of writes; Linux uses the state byte of the boot
 	// sector, and that for as long as the volume is mounted.
 	Busy bool
+	// RootChain are the clusters of FAT32's root directory if they are others than
+	// the catalog has, and it was read in them; else nil. They are the caller's to
+	// put there before Commit: without them nobody notices what is written to a
+	// cluster by which the root has grown.
+	RootChain []catalog.Extent
 	// Label is the label of the volume as its root directory has it.
 	Label [fatfmt.LabelBytes]byte
 

@@ -128,6 +128,17 @@ func (r *rig) commitView(dev io.ReaderAt, written []diff.Range, settled bool) *d
 	for _, c := range res.Changes {
 		r.carry(dev, c)
 	}
+	if res.RootChain != nil {
+		root, err := r.cat.Get(catalog.Root)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		o := *root
+		o.Chain = res.RootChain
+		if err := r.cat.Put(&o); err != nil {
+			r.t.Fatal(err)
+		}
+	}
 	err = r.differ.Commit(res, func(c *diff.Change) diff.Outcome {
 		o := diff.Outcome{Done: true}
 		if c.Kind != diff.Remove {

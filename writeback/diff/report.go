@@ -27,6 +27,15 @@ func (s *session) report() error {
 			s.res.Waiting = append(s.res.Waiting, Waiting{ID: id, Path: s.path(id), Reason: string(w.why)})
 		}
 	}
+	if w := s.walks[catalog.Root]; w != nil && w.why == "" && len(w.chain) > 0 {
+		root, err := s.cat.Get(catalog.Root)
+		if err != nil {
+			return err
+		}
+		if !slices.Equal(root.Chain, w.chain) {
+			s.res.RootChain = w.chain
+		}
+	}
 	if s.label != nil {
 		s.res.Label = *s.label
 	}
