@@ -12,8 +12,8 @@ import (
 // maxOpenDirs is how many directories stay open between steps.
 const maxOpenDirs = 256
 
-// errDirMoved says that a directory is not where the plan knows it.
-var errDirMoved = errors.New("the host moved or removed its directory")
+// ErrDirMoved says that a directory is not where it is known to be.
+var ErrDirMoved = errors.New("the host moved or removed its directory")
 
 // dirTable opens the directories of a plan and verifies them.
 type dirTable struct {
@@ -67,7 +67,7 @@ func (t *dirTable) find(id DirID) (hostfs.Dir, error) {
 
 // isMissing reports whether a directory may just be elsewhere.
 func isMissing(err error) bool {
-	return errors.Is(err, errDirMoved) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid)
+	return errors.Is(err, ErrDirMoved) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid)
 }
 
 // at opens what is at a place, if it is that directory.
@@ -80,7 +80,7 @@ func (t *dirTable) at(p Place, id DirID) (hostfs.Dir, error) {
 	// something to; the one after the open decides.
 	found, err := parent.Lookup(p.Name)
 	if err == nil && !found.Same(t.dirs[id].ID) {
-		err = errDirMoved
+		err = ErrDirMoved
 	}
 	if err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func (t *dirTable) verified(d hostfs.Dir, err error, id DirID) (hostfs.Dir, erro
 	}
 	found, err := d.Identity()
 	if err == nil && !found.Same(t.dirs[id].ID) {
-		err = errDirMoved
+		err = ErrDirMoved
 	}
 	if err != nil {
 		return nil, errors.Join(err, d.Close())

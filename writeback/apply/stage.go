@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"syscall"
 
 	"github.com/fatkit/fatkit/internal/hostfs"
 )
@@ -211,6 +212,9 @@ func (s *Stager) finish(n hostfs.Node, spec *Spec) (hostfs.Identity, error) {
 func (s *Stager) inherit(n hostfs.Node, spec *Spec) error {
 	if spec.Like == nil {
 		d, err := s.dirs.get(spec.In)
+		if err != nil && isMissing(err) {
+			err = ErrDirMoved
+		}
 		if err != nil {
 			return err
 		}
@@ -236,7 +240,7 @@ func (s *Stager) inherit(n hostfs.Node, spec *Spec) error {
 }
 
 func likeGone(err error) error {
-	if isMissing(err) {
+	if isMissing(err) || errors.Is(err, hostfs.ErrNotRegular) || errors.Is(err, syscall.ELOOP) { // a link is there
 		return errors.Join(ErrChanged, err)
 	}
 	return err

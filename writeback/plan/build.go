@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"syscall"
 
 	"github.com/fatkit/fatkit/internal/hostfs"
 	"github.com/fatkit/fatkit/writeback/apply"
@@ -40,8 +41,8 @@ type build struct {
 	paths   *diff.Paths
 	order   []*diff.Change // those that are part of the plan
 	refused map[catalog.ID]bool
-	// unreadable are the files whose contents an attempt before this one could
-	// not read, and why.
+	// unreadable are the objects whose contents an attempt before this one could
+	// not read, or whose directory is not where it was, and why.
 	unreadable map[catalog.ID]error
 	names      map[catalog.ID]string // names on the host after the plan, of the changed objects
 	dirs       map[catalog.ID]apply.DirID
@@ -165,7 +166,10 @@ func (w *build) impossible(c *diff.Change) (string, error) {
 	if c.Kind == diff.Remove {
 		return "", nil
 	}
-	if err := w.unreadable[c.ID]; err != nil && !w.salvaged(c) {
+	switch err := w.unreadable[c.ID]; {
+	case errors.Is(err, apply.ErrDirMoved):
+		return err.Error(), nil
+	case err != nil && !w.salvaged(c):
 		return "its contents cannot be read: " + err.Error(), nil
 	}
 	if w.names[c.ID] == reservedName {
@@ -225,7 +229,8 @@ func (w *build) check(changes []*diff.Change) error {
 		err := w.compare(c)
 		switch {
 		case err == nil:
-		case errors.Is(err, fs.ErrNotExist) || errors.Is(err, hostfs.ErrNotRegular):
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, hostfs.ErrNotRegular),
+			errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.ENOTDIR): // a link, or a file, in the place of a directory
 			// The host's file is another one; apply will find that out.
 		case isUnreadable(err):
 			// So it is when it is staged.

@@ -27,12 +27,14 @@ type staged struct {
 // stage makes what the changes need, and all of it durable.
 func (w *build) stage([]*diff.Change) error {
 	w.staged = map[catalog.ID]*staged{}
+	var failed error
 	for _, c := range w.newDirs() {
-		if err := w.stageDir(c); err != nil {
+		if err := w.stageDir(c); errors.Is(err, apply.ErrDirMoved) {
+			w.unreadable[c.ID], failed = err, err
+		} else if err != nil {
 			return err
 		}
 	}
-	var failed error
 	for _, c := range w.order {
 		if err := w.ctx.Err(); err != nil {
 			return err
@@ -41,7 +43,7 @@ func (w *build) stage([]*diff.Change) error {
 			w.tag++
 			w.staged[c.ID] = &staged{tag: w.tag}
 		}
-		if c.Kind == diff.Remove || c.IsDir() {
+		if c.Kind == diff.Remove || c.IsDir() || w.unreadable[c.Parent] != nil {
 			continue
 		}
 		stage := w.stageFile
@@ -50,7 +52,7 @@ func (w *build) stage([]*diff.Change) error {
 		}
 		err := stage(c)
 		switch {
-		case isUnreadable(err):
+		case isUnreadable(err), errors.Is(err, apply.ErrDirMoved):
 			w.unreadable[c.ID] = err
 			failed = fmt.Errorf("%s: %w", w.guestPath(c), err)
 		case err != nil:
