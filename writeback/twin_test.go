@@ -21,6 +21,7 @@ import (
 	"github.com/fatkit/fatkit/vvfat"
 	"github.com/fatkit/fatkit/writeback"
 	"github.com/fatkit/fatkit/writeback/overlay"
+	"github.com/fatkit/fatkit/writeback/plan"
 )
 
 // world is a host in memory, with a shared directory, the state of its session,
@@ -38,7 +39,8 @@ type world struct {
 	guest   *fat.Volume
 	clock   time.Time
 	unclean bool
-	deletes int           // MaxDeletes; 0 is no limit that matters
+	deletes int // MaxDeletes; 0 is no limit that matters
+	names   plan.ShortNames
 	settle  time.Duration // 0: commits are made when somebody asks
 	events  []writeback.Event
 	tune    func(*writeback.Options)        // may be nil
@@ -164,6 +166,7 @@ func (w *world) open() error {
 	if w.settle > 0 {
 		o.Settle = w.settle
 	}
+	o.ShortNames = w.names
 	o.Event = func(e writeback.Event) { w.events = append(w.events, e) }
 	o.Overlay.Unclean = w.unclean
 	if w.tune != nil {
