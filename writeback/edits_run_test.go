@@ -373,7 +373,7 @@ func (m *edits) checkRead(o *object) {
 }
 
 var (
-	savedNumber  = regexp.MustCompile(`conflicts/\d+-\d+-`)
+	savedNumber  = regexp.MustCompile(`conflicts/(?:\d+-)+`)
 	missingBytes = regexp.MustCompile(`; \d+ bytes`)
 )
 
