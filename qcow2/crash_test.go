@@ -292,5 +292,8 @@ func crashSeeds(t testing.TB) uint64 {
 	if os.Getenv("FATKIT_LONG") != "" {
 		return 50
 	}
+	if testing.Short() {
+		return 1
+	}
 	return 4
 }

@@ -15,6 +15,8 @@ func TestRandomDamage(t *testing.T) {
 	rounds := uint64(1500)
 	if os.Getenv("FATKIT_LONG") != "" {
 		rounds = 60000
+	} else if testing.Short() {
+		rounds = 300
 	}
 	written := 0
 	for seed := range rounds {

@@ -48,7 +48,7 @@ func texts() [][]byte {
 func TestInflate(t *testing.T) {
 	cuts := 400
 	if testing.Short() {
-		cuts = 20
+		cuts = 5
 	}
 	for i, p := range texts() {
 		for level := stdflate.HuffmanOnly; level <= 9; level++ {

@@ -14,14 +14,14 @@ import (
 // TestModel does random operations on an image and on plain memory, closing
 // and opening the image at random.
 func TestModel(t *testing.T) {
-	for _, v := range variants {
+	for _, v := range fewVariants() {
 		for mode, suffix := range []string{"", "-through"} {
 			t.Run(v.name+suffix, func(t *testing.T) {
 				size := min(int64(4<<20), 2000*max(v.o.ClusterBytes, 512)) / 3 * 2 &^ 511
 				dev := unclosed{mem.New(0)}
 				must(t, Create(dev, size, v.o))
 				want := make([]byte, size)
-				for seed := range uint64(3) {
+				for seed := range chainSeeds(3) {
 					o := Options{Mode: CacheMode(mode), TableCacheBytes: 1, Discard: seed == 1}
 					runModel(t, dev, o, want, seed, 120)
 				}
