@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"sync"
+	"syscall"
 
 	"github.com/fatkit/fatkit/diskerr"
 	"github.com/fatkit/fatkit/nbd/wire"
@@ -101,8 +102,9 @@ func changesData(c wire.Command) bool {
 	return c == wire.CmdWrite || c == wire.CmdTrim || c == wire.CmdWriteZeroes
 }
 
-// errLinkLost is the error of a call whose connection was lost.
-var errLinkLost = errors.New("nbd: connection lost")
+// errLinkLost is the error of a call whose connection was lost. It matches
+// syscall.EIO, as a disk that has gone does.
+var errLinkLost = fmt.Errorf("nbd: connection lost: %w", syscall.EIO)
 
 // try sends q once and waits. It returns true if q should be sent again.
 func (l *link) try(q *call) (again bool) {

@@ -5,8 +5,8 @@ package shell
 func commands() []*command {
 	return []*command{
 		dirCommand, cdCommand, treeCommand, typeCommand, moreCommand, findCommand, fcCommand, echoCommand,
-		copyCommand, xcopyCommand, moveCommand, renCommand, delCommand, mdCommand, rdCommand, attribCommand,
+		copyCommand, xcopyCommand, moveCommand, renCommand, delCommand, mdCommand, rdCommand, touchCommand, attribCommand,
 		volCommand, labelCommand, dfCommand, chkdskCommand, formatCommand,
-		mountCommand, umountCommand, substCommand, helpCommand, exitCommand,
+		mountCommand, umountCommand, substCommand, clsCommand, helpCommand, exitCommand,
 	}
 }

@@ -20,26 +20,12 @@ terminal, NUL swallows. /y replaces without asking, as scripts always do.`,
 		if err != nil {
 			return err
 		}
-		isDir, err := t.checkTarget(to, len(sources) > 1)
-		if err != nil {
+		if err := t.each(sources, to, t.copyTo); err != nil {
 			return err
 		}
-		defer t.meter.pause()
-		for _, i := range sources {
-			t.meter.sources = append(t.meter.sources, i.path)
-		}
-		for _, i := range sources {
-			if err := t.copyTo(t.target(to, i.name, isDir), i.path); err != nil {
-				return err
-			}
-		}
-		t.meter.pause()
 		return c.printf("%s copied\n", plural(t.files, "file", "files"))
 	},
 }
-
-// origin is something that is copied.
-type origin struct{ path, name string }
 
 // sources returns what the operands name. Without /s a directory stands for the
 // files in it.

@@ -32,7 +32,7 @@ var formatCommand = &command{
 		}
 		if !c.has("y") {
 			if c.editor == nil {
-				return fmt.Errorf("format %s: all data on it would be lost: /y says yes", point)
+				return fmt.Errorf("%s all data on it would be lost: /y says yes", colon(point))
 			}
 			if answer, err := c.ask("All data on "+point+" will be lost. Go on? (Yes/No):", "yn"); err != nil || answer != 'y' {
 				return err

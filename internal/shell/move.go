@@ -14,26 +14,18 @@ var moveCommand = &command{
 		t := c.newTransfer()
 		to := c.args[len(c.args)-1]
 		c.args = c.args[:len(c.args)-1]
-		var sources []item
+		var sources []origin
 		for _, arg := range c.args {
 			items, err := c.expand(strings.TrimRight(arg, `\/`))
 			if err != nil {
 				return err
 			}
-			sources = append(sources, items...)
-		}
-		isDir, err := t.checkTarget(to, len(sources) > 1)
-		if err != nil {
-			return err
-		}
-		defer t.meter.pause()
-		for _, i := range sources {
-			t.meter.sources = append(t.meter.sources, i.path)
-		}
-		for _, i := range sources {
-			if err := t.move(t.target(to, i.info.Name(), isDir), i.path); err != nil {
-				return err
+			for _, i := range items {
+				sources = append(sources, origin{i.path, i.info.Name()})
 			}
+		}
+		if err := t.each(sources, to, t.move); err != nil {
+			return err
 		}
 		return c.printf("%s moved\n", plural(t.files, "file or directory", "files or directories"))
 	},

@@ -167,6 +167,8 @@ func message(err error) string {
 	switch {
 	case errors.As(err, &pe) && pe.Err == volume.ErrNoDrive:
 		text = colon(pe.Path) + " there is no such drive: mount lists them"
+	case pe != nil && pe.Err == errors.ErrUnsupported:
+		text = colon(pe.Path) + " a volume of this kind does not support that: " + pe.Op
 	case err == error(pe) && pe != nil:
 		text = colon(pe.Path) + " " + pe.Err.Error()
 	}

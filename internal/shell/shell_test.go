@@ -147,6 +147,7 @@ func TestCommands(t *testing.T) {
 		{"dir /b /o:-n d*", "docs\ndir\n", false},
 		{"cd dir", "", false}, {"cd", "C:\\dir\n", false}, {"cd..", "", false}, {`cd\dir\sub`, "", false}, {"pwd", "C:\\dir\\sub\n", false}, {`cd \`, "", false},
 		{"tree /a dir", "C:\\dir\n\\-- sub\n", false},
+		{"touch new", "new: read-only\n", true}, {"cls", "", false}, {"chkdsk", "C: a volume of this kind does not support that: check\n", true},
 		{"echo a b > nul", "", false}, {"echo a b", "a b\n", false}, {"echo x > con", "x\n", false},
 		{"fc plain.txt plain.txt", "no differences\n", false},
 		{"fc plain.txt docs", "***** plain.txt\n    1: line of plain.txt\n***** docs\\plain.txt\n", true},

@@ -25,6 +25,27 @@ func (c *call) newTransfer() *transfer {
 	return &transfer{call: c, all: c.has("y"), meter: meter{call: c, what: c.name, begun: time.Now()}}
 }
 
+// origin is something that is copied or moved.
+type origin struct{ path, name string }
+
+// each calls do for each source with the path that it gets by the operand to.
+func (t *transfer) each(sources []origin, to string, do func(to, from string) error) error {
+	isDir, err := t.checkTarget(to, len(sources) > 1)
+	if err != nil {
+		return err
+	}
+	defer t.meter.pause()
+	for _, i := range sources {
+		t.meter.sources = append(t.meter.sources, i.path)
+	}
+	for _, i := range sources {
+		if err := do(t.target(to, i.name, isDir), i.path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // target returns where something called name goes, if to is the operand that
 // says it: into a directory, or under another name.
 func (t *transfer) target(to, name string, isDir bool) string {
