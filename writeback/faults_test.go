@@ -12,6 +12,7 @@ import (
 
 	"github.com/fatkit/fatkit/block"
 	"github.com/fatkit/fatkit/block/fault"
+	"github.com/fatkit/fatkit/fat"
 	"github.com/fatkit/fatkit/test/fatguest"
 	"github.com/fatkit/fatkit/test/product"
 	"github.com/fatkit/fatkit/writeback"
@@ -235,4 +236,56 @@ func (w *world) holdsBoth(what string, before, after map[string]string) {
 			w.t.Fatalf("%swhat %s held is lost", what, name)
 		}
 	}
+}
+
+// TestConflictCrash stops the host at every operation of a commit that meets a change
+// by the host. After a restart nothing of either is lost, and a second restart
+// changes nothing.
+func TestConflictCrash(t *testing.T) {
+	stride := 37
+	if product.Long() {
+		stride = 1
+	}
+	part := guestEdit{"renames and changes a part", func(g *fat.Volume) error {
+		return errors.Join(g.Rename("a.txt", "new.txt"), fatguest.Patch(g, "new.txt", []byte(guestText), 0))
+	}, guestText}
+	for i, ge := range append(slices.Clone(guestEdits), part) {
+		for j, he := range hostEdits {
+			t.Run(ge.name+", host "+he.name, func(t *testing.T) {
+				for k := (i + 7*j) % stride; crashMeeting(t, ge, he, k); k += stride {
+				}
+			})
+		}
+	}
+}
+
+// crashMeeting reports whether the commit had an operation k.
+func crashMeeting(t *testing.T, ge guestEdit, he hostEdit, k int) bool {
+	for _, seed := range []uint64{0, 1, 2 + uint64(k)} {
+		w := newWorld(t, 16, conflictFixture)
+		w.must(w.open())
+		w.mount()
+		w.must(errors.Join(ge.do(w.guest), w.guest.Sync()))
+		edited := he.do(w.m.Foreign("share"))
+		w.m.Settle()
+		w.m.CutAt(k)
+		err := w.s.Sync(t.Context())
+		what := fmt.Sprintf("guest %s, host %s, operation %d (%s), seed %d", ge.name, he.name, k, w.m.Describe(k), seed)
+		w.abandon()
+		if err == nil {
+			return false
+		}
+		if seed == 1 {
+			w.m = w.m.Kill()
+		} else {
+			w.m, w.dev = w.m.Reboot(seed), w.dev.Cut(w.dev.Events(), seed)
+		}
+		w.must(w.open())
+		if err := w.s.Sync(t.Context()); err != nil {
+			t.Fatalf("%s: %v\n%+v", what, err, w.s.Status())
+		}
+		w.judgeMeeting(what, "first", ge, he, edited, false)
+		w.resumes(what)
+	}
+	return true
 }
