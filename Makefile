@@ -34,7 +34,7 @@ race: ## the tests with the race detector (needs a C compiler), smaller where th
 
 .PHONY: judge
 judge: ## the tests that run the program (real tools, guests, the benchmark's rows), and those whose short form the race detector saw
-	$(GO) test -count=1 -timeout 15m ./cmd/fatkit ./test/interop ./test/guest ./test/bench ./fat ./qcow2 ./nbd ./vvfat
+	$(GO) test -count=1 -timeout 15m ./cmd/fatkit ./test/interop ./test/mount ./test/guest ./test/bench ./fat ./qcow2 ./nbd ./vvfat
 
 .PHONY: lint
 lint: ## gofmt, vet, the import table and the size rules

@@ -70,6 +70,9 @@ func (t *tree) permissions(mode fs.FileMode) uint32 {
 		return uint32(mode.Perm())
 	}
 	bits := 0o777 &^ t.o.Umask.Perm()
+	if _, device := t.fsys.(*deviceTree); device && mode.IsRegular() {
+		bits &^= 0o111 // a disk is no program
+	}
 	if mode.Perm()&0o200 == 0 {
 		bits &^= 0o222
 	}

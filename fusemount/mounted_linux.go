@@ -48,9 +48,9 @@ func Find(dir string) (string, error) {
 	case err != nil:
 		return "", err
 	case kind == "":
-		return "", fmt.Errorf("%s: nothing is mounted there: %w", dir, ErrNotMounted)
+		return "", &notMountedError{dir, "nothing is mounted there"}
 	case kind != Type:
-		return "", fmt.Errorf("%s: %w but of type %s: use umount", dir, ErrNotMounted, kind)
+		return "", &notMountedError{dir, "what is mounted there is no mount of fatkit but of type " + kind + ": use umount"}
 	}
 	return abs, nil
 }
@@ -93,10 +93,10 @@ func unescape(s string) string {
 func Owner(dir string) (int, error) {
 	buf := make([]byte, 32)
 	n, err := unix.Getxattr(dir, ownerName, buf)
-	if errors.Is(err, unix.ENOTCONN) {
+	switch {
+	case errors.Is(err, unix.ENOTCONN):
 		return 0, ErrDead
-	}
-	if err != nil {
+	case err != nil:
 		return 0, place("ask", dir, err)
 	}
 	return strconv.Atoi(string(buf[:n]))
@@ -152,7 +152,7 @@ func unmountAsUser(point string, flags UnmountFlags) error {
 	if flags&Force != 0 {
 		return place("unmount", point, fmt.Errorf("only root can end a mount by force: %w", syscall.EPERM))
 	}
-	args := []string{"-u", "-q", "--", point}
+	args := []string{"-u", "--", point}
 	if flags&Lazy != 0 {
 		args = append([]string{"-z"}, args...)
 	}

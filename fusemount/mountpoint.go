@@ -10,8 +10,9 @@ var (
 	// ErrBusy says that a mount is in use: a file in it is open, or somebody's
 	// working directory is there.
 	ErrBusy = errors.New("in use")
-	// ErrNotMounted says that nothing of this package is mounted there.
-	ErrNotMounted = errors.New("not a mount of fatkit")
+	// ErrNotMounted is matched by the errors that say that nothing of this package
+	// is mounted there.
+	ErrNotMounted = errors.New("not mounted")
 	// ErrDead says that the program behind a mount has ended without unmounting.
 	ErrDead = errors.New("the program behind the mount has ended")
 )
@@ -35,3 +36,9 @@ func place(op, dir string, err error) error {
 	}
 	return fmt.Errorf("%s %s: %w", op, dir, err)
 }
+
+// notMountedError says what is there instead. It matches [ErrNotMounted].
+type notMountedError struct{ dir, text string }
+
+func (e *notMountedError) Error() string        { return e.dir + ": " + e.text }
+func (e *notMountedError) Is(target error) bool { return target == ErrNotMounted }

@@ -24,6 +24,7 @@ type node struct {
 	lookups  uint64      // how often the kernel was told of it
 	children map[string]*node
 	gone     bool                 // there is no such object any more
+	spelled  bool                 // the kernel has asked for it in another spelling
 	open     map[*handle]struct{} // open files of it
 }
 
@@ -149,6 +150,22 @@ func (t *table) path(n *node) (string, bool) {
 		}
 	}
 	return string(buf), true
+}
+
+// alias notes that the kernel asked for n in another spelling than the tree's, and
+// reports whether that is new. aliased reports whether it has.
+func (t *table) alias(n *node) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	was := n.spelled
+	n.spelled = true
+	return !was
+}
+
+func (t *table) aliased(n *node) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return n.spelled
 }
 
 // child returns the child of dir called name if the kernel knows it.

@@ -69,10 +69,8 @@ func mount(dir string, fsys vfs.FS, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0); err != nil {
+	if _, err := os.Stat("/dev/fuse"); err != nil {
 		return nil, place("mount on", dir, fmt.Errorf("there is no FUSE here: %w", err))
-	} else if err := f.Close(); err != nil {
-		return nil, err
 	}
 	t, err := newTree(fsys, o)
 	if err != nil {
@@ -87,8 +85,11 @@ func mount(dir string, fsys vfs.FS, o Options) (*Server, error) {
 		defer close(s.ended)
 		server.Serve()
 	}()
-	if err := server.WaitMount(); err != nil {
-		return nil, errors.Join(place("mount on", dir, err), s.Unmount(Lazy))
+	// What follows opens a file in the directory, which a file is none.
+	if t.nodes.root.kind.IsDir() {
+		if err := server.WaitMount(); err != nil {
+			return nil, errors.Join(place("mount on", dir, err), s.Unmount(Lazy))
+		}
 	}
 	readAhead(dir)
 	return s, nil

@@ -94,7 +94,9 @@ func (t *tree) tell(op string, n *node, err error) {
 	}
 }
 
-// at returns the node with a number, and its path. The caller holds names.
+// at returns the node with a number, and its path. For what is gone it is ESTALE,
+// upon which the kernel looks the name up anew: it may have an old idea of it, if
+// the object went away by another spelling of its name. The caller holds names.
 func (t *tree) at(id uint64) (*node, string, fuse.Status) {
 	n := t.nodes.get(id)
 	if n == nil {
@@ -102,7 +104,7 @@ func (t *tree) at(id uint64) (*node, string, fuse.Status) {
 	}
 	name, ok := t.nodes.path(n)
 	if !ok {
-		return n, "", fuse.ENOENT
+		return n, "", fuse.Status(syscall.ESTALE)
 	}
 	return n, name, fuse.OK
 }
@@ -157,13 +159,24 @@ func (t *tree) entry(dir *node, full, name string, out *fuse.EntryOut) fuse.Stat
 
 // fillEntry is entry for an object that was looked at. A name in another
 // spelling than the tree's holds for this moment alone: the kernel would not
-// forget it when the object gets another name.
+// forget it when the object gets another name. From then on that is so for the
+// tree's spelling, too, which somebody may take the name away from by the other.
 func (t *tree) fillEntry(dir *node, name string, fi fs.FileInfo, out *fuse.EntryOut) *node {
 	own := fi.Name()
 	n := t.nodes.enter(dir, own, fi.Mode().Type(), t.inode(fi))
 	out.NodeId, out.Generation = n.id, 1
 	out.SetAttrTimeout(t.timeout)
-	if own == name {
+	switch {
+	case fi.IsDir(): // it has one name in the kernel, which it changes
+		if own == name {
+			out.SetEntryTimeout(t.timeout)
+		}
+	case own != name:
+		if t.nodes.alias(n) && !t.frozen() {
+			// Not before the reply: the kernel has locked the directory.
+			go t.server.EntryNotify(dir.id, own)
+		}
+	case t.frozen() || !t.nodes.aliased(n):
 		out.SetEntryTimeout(t.timeout)
 	}
 	t.fillAttr(n, fi, &out.Attr)

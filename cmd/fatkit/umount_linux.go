@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
@@ -57,8 +58,12 @@ func (f *umountFlags) unmount(ctx context.Context, dir string) (pending bool, er
 		if failed == nil {
 			pid, failed = fusemount.Owner(point)
 		}
-		if errors.Is(failed, fusemount.ErrDead) {
+		switch {
+		case errors.Is(failed, fusemount.ErrDead):
 			return false, fusemount.Unmount(point, fusemount.Lazy)
+		case errors.Is(failed, fs.ErrPermission):
+			fmt.Fprintf(os.Stderr, "fatkit: %s lets only the user in who mounted it: it is unmounted without waiting for its end\n", printable(dir))
+			failed = nil
 		}
 	}
 	process, err := watchProcess(pid)
