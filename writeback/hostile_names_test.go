@@ -315,7 +315,7 @@ func TestShortNames(t *testing.T) {
 		plan.BitsNames:  {"PLAIN.DAT", "lower.dat", "base.DAT"},
 	} {
 		w := newWorld(t, 16, lowerFixture)
-		w.names = names
+		w.tune = func(o *writeback.Options) { o.ShortNames = names }
 		w.must(w.open())
 		before := w.hostTree()
 		lower, base := shortEntry("LOWER   DAT", 0x20, 0, 0), shortEntry("BASE    DAT", 0x20, 0, 0)

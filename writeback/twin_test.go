@@ -21,7 +21,6 @@ import (
 	"github.com/fatkit/fatkit/vvfat"
 	"github.com/fatkit/fatkit/writeback"
 	"github.com/fatkit/fatkit/writeback/overlay"
-	"github.com/fatkit/fatkit/writeback/plan"
 )
 
 // world is a host in memory, with a shared directory, the state of its session,
@@ -40,8 +39,6 @@ type world struct {
 	clock   time.Time
 	unclean bool
 	deletes int // MaxDeletes; 0 is no limit that matters
-	names   plan.ShortNames
-	settle  time.Duration // 0: commits are made when somebody asks
 	events  []writeback.Event
 	tune    func(*writeback.Options)        // may be nil
 	flushed func()                          // is called when the guest has flushed a round of the script; may be nil
@@ -163,10 +160,6 @@ func (w *world) open() error {
 	if w.deletes > 0 {
 		o.MaxDeletes = w.deletes
 	}
-	if w.settle > 0 {
-		o.Settle = w.settle
-	}
-	o.ShortNames = w.names
 	o.Event = func(e writeback.Event) { w.events = append(w.events, e) }
 	o.Overlay.Unclean = w.unclean
 	if w.tune != nil {

@@ -71,6 +71,7 @@ var scenarios = map[string]scenario{
 	"times and attributes":        {do: timesAndAttributes},
 	"relabel":                     {do: func(g *desk) { g.must(g.v.SetLabel("ANOTHER")) }},
 	"dirty and clean":             {do: dirtyAndClean},
+	"a root that grows":           {do: rootThatGrows},
 	"left dirty":                  {do: create, dirty: true, complaint: "Dirty bit is set"},
 	"first FAT only":              {do: firstFATOnly, complaint: "FATs differ"},
 	"boot sector and FSInfo":      {do: bootAndFSInfo},
@@ -236,6 +237,21 @@ func bootAndFSInfo(g *desk) {
 	create(g)
 	g.mark(true)
 	both()
+}
+
+// rootThatGrows fills the root with files, and changes entries in clusters that
+// it did not have before, without a change of the FAT.
+func rootThatGrows(g *desk) {
+	name := func(i int) string { return fmt.Sprintf("a file with a long name in the root, number %d", i) }
+	for i := range 40 {
+		g.write(name(i), fmt.Appendf(nil, "file %d", i))
+	}
+	g.step()
+	g.rename(name(39), name(41))
+	g.step()
+	g.must(fatguest.Patch(g.v, name(38), []byte(" and more"), 7))
+	g.step()
+	g.rename(name(37), "keep/"+name(37))
 }
 
 // preallocation gives files more clusters than they need, and fills some later.
