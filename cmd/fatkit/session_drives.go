@@ -16,15 +16,14 @@ import (
 
 // Drivers of volumes that this program asks for by name; see stack/drivers.
 const (
-	driverFAT     = "fat"
-	driverHost    = "host"
-	driverArchive = "iofs"
+	driverFAT  = "fat"
+	driverHost = "host"
+	driverRaw  = "raw"
 )
 
 // tree opens the tree that a location is in: the FAT volume of an image, or what
-// else a drive can stand for. An image without a FAT volume can be an archive; to
-// show any medium as one file takes a drive that says so, since who named a damaged
-// volume wants to hear of it.
+// else a driver knows, such as an archive. To show any medium as one file takes a
+// drive that says so, since who named a damaged volume wants to hear of it.
 func (s *session) tree(l stack.Location, writable bool) (vfs.FS, error) {
 	driver := ""
 	if l.Kind == stack.InDrive {
@@ -45,7 +44,7 @@ func (s *session) tree(l stack.Location, writable bool) (vfs.FS, error) {
 		return v, nil
 	}
 	if driver == "" && (errors.Is(err, diskerr.ErrCorrupt) || errors.Is(err, errors.ErrUnsupported)) {
-		tree, oerr := s.other(l, writable, driverArchive)
+		tree, oerr := s.other(l, writable, "")
 		if !errors.As(oerr, new(*volume.NoDriverError)) {
 			return tree, oerr
 		}
@@ -66,8 +65,8 @@ func (s *session) directory(l stack.Location, writable bool) (vfs.FS, error) {
 	return tree, nil
 }
 
-// other opens what is no FAT volume by the driver of that name. It is opened
-// once, however often somebody asks.
+// other opens what is no FAT volume by the driver of that name, or by the one
+// that knows it if that is "". It is opened once, however often somebody asks.
 func (s *session) other(l stack.Location, writable bool, driver string) (vfs.FS, error) {
 	o, err := s.options(l, writable)
 	if err != nil {
@@ -92,9 +91,15 @@ func (s *session) other(l stack.Location, writable bool, driver string) (vfs.FS,
 	if err := s.others.Mount(s.ctx, point, src, driver); err != nil {
 		return nil, errors.Join(fileops.Unwrap(err), dev.Close())
 	}
-	s.otherAt[key] = point
 	at, err := s.others.Locate(point)
-	return at.Volume(), err
+	if err != nil {
+		return nil, err
+	}
+	if i, err := at.Volume().Info(); err == nil && driver == "" && i.Driver == driverRaw {
+		return nil, errors.Join(&volume.NoDriverError{}, s.others.Unmount(point, false))
+	}
+	s.otherAt[key] = point
+	return at.Volume(), nil
 }
 
 // otherKey is what tells apart what is no FAT volume.

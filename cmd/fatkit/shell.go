@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -112,6 +114,9 @@ func (f *shellFlags) run(ctx context.Context, cmd *cobra.Command, args []string)
 	}
 	for _, d := range list {
 		if err := s.Mount(ctx, d); err != nil {
+			if pe := (*fs.PathError)(nil); errors.As(err, &pe) && pe.Op == "mount" {
+				err = fmt.Errorf("drive %s: %w", strings.TrimSuffix(pe.Path, ":"), pe.Err)
+			}
 			return err
 		}
 	}

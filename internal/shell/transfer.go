@@ -167,7 +167,7 @@ func deviceLike(name string) bool { return len(name) <= 8 && !strings.Contains(n
 // tidy takes the repetition out of the error of a copy.
 func tidy(err error, from string) error {
 	var pe *fs.PathError
-	if errors.As(err, &pe) && pe.Op == "copy" {
+	if errors.As(err, &pe) && pe.Op == "copy" && pe.Path == from {
 		return fmt.Errorf("%s %w", from, pe.Err)
 	}
 	return err

@@ -3,6 +3,7 @@ package drivers
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/fatkit/fatkit/block"
 	"github.com/fatkit/fatkit/diskerr"
@@ -53,7 +54,7 @@ func Open(ctx context.Context, name string, o stack.FileSystemOptions) (*volume.
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(err, dev.Close())
+		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), dev.Close())
 	}
 	src.Device, src.Start, src.Close = dev, place.OffsetBytes, dev.Close
 	return src, nil
