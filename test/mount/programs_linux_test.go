@@ -92,7 +92,7 @@ func TestPrograms(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tools.Need(t, p.needs...)
 			v := newVolume(t, 32, mine())
-			sh(t, v.dir, p.script, host, filepath.Join(t.TempDir(), "out"), fmt.Sprint(long(1000, 200)), longSize("32M", "4M"))
+			sh(t, v.dir, p.script, host, filepath.Join(t.TempDir(), "out"), fmt.Sprint(long(1000, 200)), longSize("24M", "4M"))
 		})
 	}
 }
