@@ -30,7 +30,7 @@ func allRows() []row {
 		readyRow(),
 		buildT2(), buildT4(),
 	}
-	return slices.Concat(rows, fatRows(), volumeRows(), mountRows(), diskRows(), imageRows())
+	return slices.Concat(rows, fatRows(), volumeRows(), mountRows(), diskRows(), imageRows(), writeRows())
 }
 
 // copyRow reads a whole disk with nbdcopy.
