@@ -64,7 +64,8 @@ nothing more is changed in the directory. The disk begins anew only when its cli
 clean, and nothing waits; so a server that is started again goes on where the one
 before ended, and --fresh puts away what that one left. When something waits at the end,
 it is listed and the exit status is 4. A guest that hibernates or is
-snapshotted needs --refresh never. One server at a time writes to a directory.
+snapshotted needs --refresh never. A directory that is moved or renamed while it is
+served is followed to where it is. One server at a time writes to a directory.
 
 Several disks. Each of several sources is exported under the name of its
 directory or file, and the first also as the default. --export gives one source a name

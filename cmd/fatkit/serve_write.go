@@ -106,15 +106,22 @@ func leftOver(w io.Writer, exports []server.ExportOptions) error {
 	return exitWith(code)
 }
 
+// maxListed is how many objects are named to people; --json has some more.
+const maxListed = 20
+
 // printWaiting lists what has not arrived, and why.
 func printWaiting(w io.Writer, st *stack.WriteStatus) {
 	if st.Suspended != "" {
 		fmt.Fprintf(w, "  suspended: %s\n", printable(oneLine(st.Suspended)))
 	}
-	for _, p := range st.Pending {
+	if st.Alarm {
+		fmt.Fprintf(w, "  \"fatkit confirm\" lets it through, \"fatkit discard\" gives it up\n")
+	}
+	listed := st.Pending[:min(len(st.Pending), maxListed)]
+	for _, p := range listed {
 		fmt.Fprintf(w, "  waits: %s: %s\n", printable(p.Path), p.Reason)
 	}
-	if more := st.PendingCount - len(st.Pending); more > 0 {
+	if more := st.PendingCount - len(listed); more > 0 {
 		fmt.Fprintf(w, "  and %d more\n", more)
 	}
 	for _, c := range st.Conflicts {

@@ -105,7 +105,7 @@ func (d *Directory) run(ctx context.Context, l *vvfat.Layout, report func(stack.
 	if err = errors.Join(err, probe.Close()); err != nil {
 		return nil, errors.Join(err, folder.Close())
 	}
-	image, err := file.Open(d.state.Join(d.gen.Overlay()), file.Options{Lock: true})
+	image, err := file.Open(d.state.Join(d.gen.Overlay()), file.Options{Lock: true, WriteBehind: true})
 	if err != nil {
 		return nil, errors.Join(err, folder.Close())
 	}

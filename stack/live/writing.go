@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/fatkit/fatkit/stack"
@@ -40,6 +41,7 @@ func (d *Directory) WriteStatus() stack.WriteStatus {
 	if refuse {
 		out.Refusing = errUnflushed.Error()
 	}
+	slices.SortStableFunc(s.Pending, func(a, b writeback.Item) int { return strings.Compare(a.Path, b.Path) })
 	for _, i := range s.Pending[:min(len(s.Pending), maxListed)] {
 		out.Pending = append(out.Pending, stack.Waiting{Path: i.Path, Reason: i.Text})
 	}

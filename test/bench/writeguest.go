@@ -52,12 +52,13 @@ func (b *bench) withGuest(what served, f func(g *guest) (sample, error)) (sample
 		if err != nil {
 			return sample{}, err
 		}
-		v, err := fat.Open(c, fat.Options{WriteBack: -1})
+		cache := newPageCache(c)
+		v, err := fat.Open(cache, fat.Options{WriteBack: -1})
 		if err != nil {
 			return sample{}, errors.Join(err, c.Close())
 		}
 		got, err := f(&guest{v, c, s, what.source})
-		return got, errors.Join(err, v.Close(), c.Close())
+		return got, errors.Join(err, v.Close(), cache.Close())
 	})
 }
 

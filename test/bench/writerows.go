@@ -204,7 +204,9 @@ func sequentialRow() row {
 		if err := g.Sync(); err != nil {
 			return sample{}, err
 		}
-		return sample{float64(size(b)) / 1e6 / time.Since(start).Seconds(), nil}, nil
+		took := time.Since(start)
+		cpu, err := cpuTime(g.s.PID)
+		return sample{float64(size(b)) / 1e6 / took.Seconds(), map[string]float64{"ms CPU of the server": milliseconds(cpu)}}, err
 	}
 	return row{name: "write-back: one large file, written", unit: "MB/s", target: "≥ 0.7 of our own qcow2 export", contenders: []contender{
 		{"fatkit --rw DIR", nil, func(b *bench) (sample, error) {

@@ -86,11 +86,11 @@ const (
 func (k Kind) String() string {
 	switch k {
 	case Create:
-		return "create"
+		return "creation"
 	case Update:
-		return "update"
+		return "change"
 	case Remove:
-		return "remove"
+		return "deletion"
 	}
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
