@@ -45,9 +45,9 @@ func (s *Session) tell(d *plan.Delta) {
 func (s *Session) tellDryRun(res *diff.Result) {
 	paths := diff.NewPaths(s.cat, res.Changes)
 	for _, c := range res.Changes {
-		e := Event{Kind: EventDryRun, Path: paths.Of(c), Text: c.Kind.String()}
+		e := Event{Kind: EventDryRun, Path: paths.Of(c), Text: "not carried out: " + c.Kind.String()}
 		if c.Moved() {
-			e.Text = "rename " + s.cat.GuestPath(c.ID)
+			e.Text = "not carried out: its name was " + s.cat.GuestPath(c.ID)
 		}
 		s.event(e)
 	}

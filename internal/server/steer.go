@@ -52,7 +52,7 @@ func (s *Server) steer(ctx context.Context, r Request) Reply {
 	switch {
 	case len(reply.Steered) > 0:
 	case readOnly != "":
-		errs = append(errs, fmt.Errorf("%s: nothing is written back to it: it is not served with --rw", readOnly))
+		errs = append(errs, fmt.Errorf("%s: nothing is written back to it: it is not served with --rw, or with --overlay", readOnly))
 	default:
 		errs = append(errs, errors.New("no export of the server is meant"))
 	}

@@ -175,6 +175,8 @@ func freeBytes(w hostfs.Writable) func() (int64, error) {
 func event(e writeback.Event) stack.Event {
 	kind := stack.Progress
 	switch e.Kind {
+	case writeback.EventDryRun:
+		kind = stack.Note // it is what the server was started for
 	case writeback.EventConflict, writeback.EventBrake, writeback.EventFailed:
 		kind = stack.Alarm
 	}
