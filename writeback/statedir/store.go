@@ -172,17 +172,18 @@ func (s *Store) Archive(now time.Time) (string, error) {
 		return "", err
 	}
 	stamp := now.UTC().Format("2006-01-02T15-04-05Z")
-	path := archiveName + "/" + stamp
-	return path, s.inRoot(func(root hostfs.Dir) error {
+	path := ""
+	err = s.inRoot(func(root hostfs.Dir) error {
 		archive, err := openOrMake(root, archiveName)
 		if err != nil {
 			return err
 		}
 		defer archive.Close()
-		to, err := openOrMake(archive, stamp)
+		name, to, err := makeNew(archive, stamp)
 		if err != nil {
 			return err
 		}
+		path = archiveName + "/" + name
 		defer to.Close()
 		if err := errors.Join(to.Sync(), archive.Sync()); err != nil {
 			return err
@@ -197,6 +198,27 @@ func (s *Store) Archive(now time.Time) (string, error) {
 		}
 		return errors.Join(to.Sync(), root.Sync())
 	})
+	return path, err
+}
+
+// makeNew makes a directory of d with a name, or with one beside it if that is
+// taken, and opens it.
+func makeNew(d hostfs.Dir, name string) (string, hostfs.Dir, error) {
+	for n := 1; ; n++ {
+		made := name
+		if n > 1 {
+			made = fmt.Sprintf("%s-%d", name, n)
+		}
+		err := d.Mkdir(made, 0o700)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return "", nil, err
+		}
+		to, err := d.OpenDir(made)
+		return made, to, err
+	}
 }
 
 // moveAside moves what a generation needs of the aside folder into its archive.
