@@ -98,7 +98,6 @@ func arrives(path string, size int64, first byte, since time.Time) (time.Duratio
 	return 0, errors.New(path + " has not arrived within a minute")
 }
 
-
 // sync asks the server to carry everything into the directory.
 func (b *bench) sync(g *guest) error {
 	_, _, err := command("env", "XDG_RUNTIME_DIR="+b.tmp, b.bin, "sync", g.s.Socket)
