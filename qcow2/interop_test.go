@@ -134,11 +134,7 @@ func TestReadsQEMUImages(t *testing.T) {
 			must(t, img.Close())
 
 			want := rawOf(t, path)
-			ops := 60
-			if testing.Short() {
-				ops = 10
-			}
-			runModelOn(t, path, Options{}, want, uint64(i), ops)
+			runModelOn(t, path, Options{}, want, uint64(i), fewOps(60))
 		})
 	}
 }
@@ -166,7 +162,7 @@ func TestBackingChain(t *testing.T) {
 			img := openFile(t, top, Options{ReadOnly: true})
 			sameContents(t, img, want)
 			must(t, img.Close())
-			runModelOn(t, top, Options{}, want, uint64(i), 80)
+			runModelOn(t, top, Options{}, want, uint64(i), fewOps(80))
 		})
 	}
 }
@@ -189,7 +185,7 @@ func TestSnapshots(t *testing.T) {
 
 			want := rawOf(t, path)
 			for mode := range uint64(2) {
-				runModelOn(t, path, Options{Mode: CacheMode(mode)}, want, uint64(i), 50)
+				runModelOn(t, path, Options{Mode: CacheMode(mode)}, want, uint64(i), fewOps(50))
 			}
 			for name, want := range map[string][]byte{"one": first, "2": second} {
 				img := openFile(t, path, Options{Snapshot: name})
@@ -199,7 +195,7 @@ func TestSnapshots(t *testing.T) {
 			tools.Run(t, "qemu-img", "snapshot", "-a", "one", path)
 			judgeContents(t, path, first)
 			tools.Run(t, "qemu-img", "snapshot", "-d", "two", path)
-			runModelOn(t, path, Options{}, first, uint64(i), 50)
+			runModelOn(t, path, Options{}, first, uint64(i), fewOps(50))
 		})
 	}
 }

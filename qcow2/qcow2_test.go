@@ -43,6 +43,14 @@ func fewVariants() []variant {
 	return variants
 }
 
+// fewOps is n operations, or a fifth where the race detector looks.
+func fewOps(n int) int {
+	if testing.Short() {
+		return n / 5
+	}
+	return n
+}
+
 // newFile makes an image in a file.
 func newFile(t testing.TB, size int64, o CreateOptions) string {
 	t.Helper()
