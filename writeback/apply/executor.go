@@ -222,6 +222,7 @@ type run struct {
 	dirIDs     map[objectKey]DirID        // the directories of the plan
 	missing    map[DirID]bool             // those that could not be brought into the tree
 	besides    map[objectKey]Place        // what moves brought to another place than the plan says
+	held       map[objectKey]bool         // what could not be moved to where the steps after that expect it
 	later      map[objectKey][]int        // moves by object, in order
 	displacers map[objectKey]int          // moves by what they displace
 	patched    map[uint64]hostfs.Identity // by tag, what patches made
@@ -246,7 +247,7 @@ func (x *Executor) newRun(ctx context.Context, p *Plan) *run {
 	r := &run{
 		x: x, ctx: ctx, plan: p, dirs: x.newDirTable(p.Dirs),
 		results: Results{Epoch: p.Epoch},
-		dirIDs:  map[objectKey]DirID{}, missing: map[DirID]bool{}, besides: map[objectKey]Place{},
+		dirIDs:  map[objectKey]DirID{}, missing: map[DirID]bool{}, besides: map[objectKey]Place{}, held: map[objectKey]bool{},
 		later: map[objectKey][]int{}, displacers: map[objectKey]int{}, patched: map[uint64]hostfs.Identity{}, touched: map[DirID]bool{}, patches: map[uint64]bool{},
 	}
 	for i := range p.Patches {
@@ -269,14 +270,25 @@ func (x *Executor) newRun(ctx context.Context, p *Plan) *run {
 func (r *run) steps() {
 	p := r.plan
 	for i := range p.Moves { // all of them: half a cycle of names would be worse
-		if m := &p.Moves[i]; m.Displaces != nil {
+		m := &p.Moves[i]
+		if m.Displaces != nil {
 			r.follow(&m.To, *m.Displaces)
 		}
-		r.step(OpMove, p.Moves[i].Tag, func() Result { return r.note(i, r.move(i)) })
+		r.step(OpMove, m.Tag, func() Result {
+			if m.Displaces != nil && r.held[keyOf(*m.Displaces)] {
+				return waiting(errHeld)
+			}
+			return r.note(i, r.move(i))
+		})
 	}
 	for i := range p.Patches {
 		r.follow(&p.Patches[i].At, p.Patches[i].ID)
-		r.step(OpPatch, p.Patches[i].Tag, func() Result { return r.patch(&p.Patches[i]) })
+		r.step(OpPatch, p.Patches[i].Tag, func() Result {
+			if r.held[keyOf(p.Patches[i].ID)] {
+				return waiting(errHeld)
+			}
+			return r.patch(&p.Patches[i])
+		})
 	}
 	for i := range p.Rmdirs {
 		r.step(OpRmdir, p.Rmdirs[i].Tag, func() Result { return r.rmdir(&p.Rmdirs[i]) })

@@ -58,6 +58,7 @@ func (r *run) note(i int, res Result) Result {
 	if res.Status == Conflict && res.Kind != Gone && res.At.Name != "" && res.At != m.To && !res.At.aside() {
 		r.besides[keyOf(m.Object)] = res.At
 	}
+	r.held[keyOf(m.Object)] = res.Status == Waiting
 	return r.noteDir(m, res)
 }
 
@@ -68,6 +69,9 @@ func (r *run) follow(at *Place, id hostfs.Identity) {
 		*at = p
 	}
 }
+
+// errHeld says that an object could not be moved, so that its contents wait as well.
+var errHeld = errors.New("it could not be moved to its name yet")
 
 // noteDir notes where a directory of the plan is after a move. One that is still
 // aside takes in nothing: what is moved there would vanish from the tree.
