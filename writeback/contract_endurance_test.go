@@ -141,7 +141,7 @@ func fullOverlay(t *testing.T) {
 // the host works again.
 func failingHost(t *testing.T, fail error) {
 	w := newWorld(t, 16, lowerFixture)
-	w.tune = func(o *writeback.Options) { o.Settle = 5 * time.Millisecond }
+	w.tune = func(o *writeback.Options) { o.Settle, o.Now = 5*time.Millisecond, time.Now }
 	w.must(w.open())
 	w.mount()
 	before := w.hostTree()

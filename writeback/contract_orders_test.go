@@ -60,9 +60,13 @@ var orderedOps = map[string]func(g *fat.Volume) error{
 // order of each has a quiet point and a kill after each sector, the others now and
 // then. The disk is what was written, at every moment.
 func caseWriteOrders(t *testing.T) {
+	n := 4
+	if testing.Short() {
+		n = 2
+	}
 	for name, do := range orderedOps {
 		t.Run(name, func(t *testing.T) {
-			for seed := range uint64(fatguest.Seeds(4)) {
+			for seed := range uint64(fatguest.Seeds(n)) {
 				writeOrder(t, do, seed)
 			}
 		})

@@ -59,7 +59,7 @@ func (c *stalled) take(n int) []byte {
 // the answers is what the disk held when they were asked for, and nobody waits for
 // that client.
 func caseStalledReader(t *testing.T) {
-	const size = 24 << 20 // more than sockets hold
+	const size = 10 << 20 // more than sockets hold
 	old := pattern("old", size)
 	r := newRig(t, 16, map[string]string{"a": string(old), "b": string(old), "small": "small"})
 	s := nbd.NewServer(nbd.ServerOptions{})

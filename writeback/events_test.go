@@ -30,7 +30,7 @@ func TestEvents(t *testing.T) {
 			func(w *world) { w.must(hostPatch(w.m.Foreign("share"), "a.txt", hostText)) }},
 		{"brake", writeback.EventBrake, "", "deletions", func(o *writeback.Options) { o.MaxDeletes = 1 },
 			func(g *fat.Volume) error { return errors.Join(g.Remove("a.txt"), g.RemoveAll("d")) }, nil},
-		{"failed", writeback.EventFailed, "", syscall.EIO.Error(), func(o *writeback.Options) { o.Settle = time.Millisecond }, write,
+		{"failed", writeback.EventFailed, "", syscall.EIO.Error(), func(o *writeback.Options) { o.Settle, o.Now = time.Millisecond, time.Now }, write,
 			func(w *world) { w.m.FailAt(0, syscall.EIO, true) }},
 		{"dry run", writeback.EventDryRun, "a.txt", "update", func(o *writeback.Options) { o.DryRun = true }, write, nil},
 	} {
