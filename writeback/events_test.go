@@ -32,7 +32,7 @@ func TestEvents(t *testing.T) {
 			func(g *fat.Volume) error { return errors.Join(g.Remove("a.txt"), g.RemoveAll("d")) }, nil},
 		{"failed", writeback.EventFailed, "", syscall.EIO.Error(), func(o *writeback.Options) { o.Settle, o.Now = time.Millisecond, time.Now }, write,
 			func(w *world) { w.m.FailAt(0, syscall.EIO, true) }},
-		{"dry run", writeback.EventDryRun, "a.txt", "update", func(o *writeback.Options) { o.DryRun = true }, write, nil},
+		{"dry run", writeback.EventDryRun, "a.txt", "not carried out: change", func(o *writeback.Options) { o.DryRun = true }, write, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, 16, lowerFixture)
