@@ -175,13 +175,6 @@ func (r *refcounts) writePage(p *countPage) error {
 	return nil
 }
 
-// get returns the refcount of a cluster.
-func (r *refcounts) get(cluster int64) (uint64, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.count(cluster)
-}
-
 // count returns the refcount of a cluster. The caller holds mu.
 func (r *refcounts) count(cluster int64) (uint64, error) {
 	p, i, err := r.page(cluster)

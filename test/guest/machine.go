@@ -2,7 +2,7 @@
 // and a Linux kernel with vfat, both in QEMU under software emulation, so that
 // no hardware support is needed.
 //
-// A [Machine] is a QEMU process with its serial console in both directions and
+// A [Machine] is a QEMU process with what its serial console prints and
 // its monitor. [BootApp] is a UEFI application made of bytes, and [RunLinux]
 // runs a shell script in a Linux guest and returns what it reports. The tests
 // run each scenario on a control image of mkfs.fat and mtools as well: where
@@ -16,7 +16,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -38,7 +37,6 @@ const (
 // Machine is a running QEMU.
 type Machine struct {
 	cmd   *exec.Cmd
-	in    io.Writer
 	mon   string // path of the monitor's socket
 	ended chan struct{}
 
@@ -63,11 +61,6 @@ func Start(t testing.TB, args ...string) *Machine {
 	}
 	m.cmd = exec.Command(tools.Lookup("qemu-system-x86_64"), append(common, args...)...)
 	m.cmd.Stdout, m.cmd.Stderr = (*serialWriter)(m), (*serialWriter)(m)
-	stdin, err := m.cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.in = stdin
 	if err := m.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -98,14 +91,6 @@ func (m *Machine) Serial() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.serial.String()
-}
-
-// Send types text on the serial console.
-func (m *Machine) Send(t testing.TB, text string) {
-	t.Helper()
-	if _, err := io.WriteString(m.in, text); err != nil {
-		t.Fatalf("serial console: %v\n%s", err, m.Serial())
-	}
 }
 
 // WaitFor waits until the guest prints text, after what an earlier WaitFor

@@ -40,18 +40,13 @@ func (w *writer) place(p Place) {
 	w.int(int64(p.Dir))
 	w.string(p.Name)
 }
-func (w *writer) identity(id hostfs.Identity) { w.p = AppendIdentity(w.p, id) }
-
-// AppendIdentity appends the form in which records hold an identity.
-func AppendIdentity(p []byte, id hostfs.Identity) []byte {
-	w := writer{p}
+func (w *writer) identity(id hostfs.Identity) {
 	for _, v := range []uint64{id.Ino, id.Dev, id.FSID, uint64(id.Mode), uint64(id.Nlink), uint64(id.UID), uint64(id.GID)} {
 		w.uint(v)
 	}
 	for _, v := range []int64{id.Size, id.Mtime, id.Atime, id.Btime, id.Ctime} {
 		w.int(v)
 	}
-	return w.p
 }
 
 // reader takes a record apart. After the first mistake it returns zeroes.
@@ -136,13 +131,6 @@ func (r *reader) identity() (id hostfs.Identity) {
 	id.Nlink, id.UID, id.GID = uint32(r.small(32)), uint32(r.small(32)), uint32(r.small(32))
 	id.Size, id.Mtime, id.Atime, id.Btime, id.Ctime = r.int(), r.int(), r.int(), r.int(), r.int()
 	return id
-}
-
-// ReadIdentity reads what AppendIdentity wrote, and returns the rest.
-func ReadIdentity(p []byte) (hostfs.Identity, []byte, error) {
-	r := reader{p: p, all: len(p)}
-	id := r.identity()
-	return id, r.p, r.err
 }
 
 // start checks the version.

@@ -213,11 +213,3 @@ func (r *rig) mirror() map[string]string {
 
 // guest returns the tree that the guest sees.
 func (r *rig) guest() map[string]string { return fatguest.Read(r.t, r.vol) }
-
-// same fails unless the mirror is what the guest sees.
-func (r *rig) same(what string, res *diff.Result) {
-	r.t.Helper()
-	if d := fatguest.Difference(r.guest(), r.mirror()); d != "" {
-		r.t.Fatalf("%s: the mirror is not what the guest sees:\n%s\nwaiting: %v", what, d, res.Waiting)
-	}
-}
