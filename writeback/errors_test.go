@@ -16,7 +16,7 @@ import (
 // disk or a failing one, at every k-th operation of a script. Once the host works
 // again the session goes on by itself, and nothing is lost.
 func TestHostErrors(t *testing.T) {
-	stride := 53
+	stride := 17
 	if os.Getenv("FATKIT_LONG") != "" {
 		stride = 1
 	}

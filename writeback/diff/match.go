@@ -2,6 +2,7 @@ package diff
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/fatkit/fatkit/internal/format/fatfmt"
 	"github.com/fatkit/fatkit/writeback/catalog"
@@ -16,13 +17,14 @@ func (s *session) matchDir(dir catalog.ID, l *listing) error {
 	if err != nil {
 		return err
 	}
-	was := make(map[string]*catalog.Object, len(ids))
+	was := make(map[string][]*catalog.Object, len(ids))
 	for _, id := range ids {
 		o, err := s.cat.Get(id)
 		if err != nil {
 			return err
 		}
-		was[fatfmt.FoldKey(o.Entry.Name)] = o
+		key := fatfmt.FoldKey(o.Entry.Name)
+		was[key] = append(was[key], o)
 	}
 	seen := make(map[string]bool, len(l.entries))
 	for i := range l.entries {
@@ -33,20 +35,19 @@ func (s *session) matchDir(dir catalog.ID, l *listing) error {
 			continue
 		}
 		seen[key] = true
-		o := was[key]
-		switch {
-		case o == nil:
-		case s.sameObject(o, f):
-			s.become(o, f)
-			delete(was, key)
-			continue
-		case o.IsDir() && f.entry.IsDir():
-			s.relocated = append(s.relocated, relocation{o, f, l})
-			s.undecided[o.ID] = true
-			delete(was, key)
+		k := s.namesake(was[key], f)
+		if k < 0 {
+			s.loose = append(s.loose, f)
 			continue
 		}
-		s.loose = append(s.loose, f)
+		o := was[key][k]
+		was[key] = slices.Delete(was[key], k, k+1)
+		if s.sameObject(o, f) {
+			s.become(o, f)
+			continue
+		}
+		s.relocated = append(s.relocated, relocation{o, f, l})
+		s.undecided[o.ID] = true
 	}
 	wiped := false
 	before := l
@@ -54,9 +55,10 @@ func (s *session) matchDir(dir catalog.ID, l *listing) error {
 		before = nil // the slots of now are not those of then
 	}
 	for _, key := range sortedKeys(was) {
-		o := was[key]
-		s.lose(o, before)
-		wiped = wiped || !l.erased(o.Entry.Slot)
+		for _, o := range was[key] {
+			s.lose(o, before)
+			wiped = wiped || !l.erased(o.Entry.Slot)
+		}
 	}
 	if dir == catalog.Root {
 		s.label = l.label
@@ -65,6 +67,16 @@ func (s *session) matchDir(dir catalog.ID, l *listing) error {
 		}
 	}
 	return nil
+}
+
+// namesake returns which of the committed objects with the name of f it is, or
+// may be if it is a directory; -1 if it is none of them. There are several when
+// one of them was to get another name and that failed.
+func (s *session) namesake(was []*catalog.Object, f *found) int {
+	if k := slices.IndexFunc(was, func(o *catalog.Object) bool { return s.sameObject(o, f) }); k >= 0 {
+		return k
+	}
+	return slices.IndexFunc(was, func(o *catalog.Object) bool { return o.IsDir() && f.entry.IsDir() })
 }
 
 // elsewhere reports whether a committed directory begins in another cluster
