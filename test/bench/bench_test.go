@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"os"
 	"testing"
 
@@ -27,7 +28,11 @@ func TestRowsRun(t *testing.T) {
 	}
 	for _, r := range results {
 		for _, o := range r.Outcomes {
-			if o.Median <= 0 || len(o.Samples) != 1 {
+			least := math.SmallestNonzeroFloat64
+			if r.Row == idleRow().name {
+				least = 0 // what it is meant to be
+			}
+			if o.Median < least || len(o.Samples) != 1 {
 				t.Errorf("%s: %s: %+v", r.Row, o.Name, o)
 			}
 		}

@@ -230,9 +230,9 @@ func sequentialRow() row {
 	}}
 }
 
-// idleRow serves a directory to nobody.
+// idleRow serves a directory to a client that asks for nothing.
 func idleRow() row {
-	return row{name: "write-back: a server without clients", unit: "ms CPU in a second", target: "0", contenders: []contender{
+	return row{name: "write-back: a server that rests", unit: "ms CPU in a second", target: "0", contenders: []contender{
 		{"fatkit", nil, func(b *bench) (sample, error) {
 			dir, err := b.tree("few files")
 			if err != nil {
