@@ -24,7 +24,8 @@ type Dialer struct {
 	// Reconnect is how long a lost connection is opened again for before
 	// requests fail; 0 fails them at once. Requests without an answer are then
 	// sent again. Because writes that were answered but not flushed may be lost with
-	// the server, the next Flush after a loss fails once if there were any.
+	// the server, after a loss with such writes Flush and every write are
+	// ErrLostWrites; reads go on.
 	Reconnect time.Duration
 
 	// OldProtocol leaves out extended headers, and at 2 structured replies

@@ -63,7 +63,8 @@ beside it. When a client seems to destroy its disk, or deletes more than --max-d
 nothing more is changed in the directory. The disk begins anew only when its clients have left it in order, marked it
 clean, and nothing waits; so a server that is started again goes on where the one
 before ended, and --fresh puts away what that one left. When something waits at the end,
-it is listed and the exit status is 4. A guest that hibernates or is
+it is listed and the exit status is 4. After an error of the medium that holds the
+state folder the disk takes no more writes until the server is started again. A guest that hibernates or is
 snapshotted needs --refresh never. A directory that is moved or renamed while it is
 served is followed to where it is. One server at a time writes to a directory.
 
